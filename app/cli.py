@@ -1,0 +1,19 @@
+"""The command line: `trailmatch COMMAND`. Each noun keeps its commands in its own `commands.py`.
+
+Those modules import nothing heavy at the top, so that `trailmatch --help` and every command that needs no kernel
+starts without numba, pandas or FastAPI.
+"""
+
+import typer
+
+cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+@cli.callback()
+def trailmatch() -> None:
+    """Match the trails of GPS tags with reported crimes."""
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 failed, 2 wrong usage, 3 done in part."""
+    cli()
