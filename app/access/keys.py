@@ -1,0 +1,111 @@
+"""API keys: made once, shown once, stored as a hash, and asked for by every endpoint but liveness.
+
+A key reads `tm_PREFIX_SECRET`: eight public signs that name it in lists and logs, then 32 random bytes.
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import asyncpg
+from fastapi import Request
+
+from app.access.viewer import SCOPES, Viewer
+from app.db import Connection
+from app.errors import NotAllowed, NotSignedIn
+
+INSERT = """
+INSERT INTO api_key (organisation_id, prefix, secret_sha256, scopes, label, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+"""
+
+
+async def create_key(
+    connection: Connection, organisation_id: int, scopes: set[str], label: str, expires_at: datetime | None = None
+) -> str:
+    """Make a key and return it; it cannot be read again later.
+
+    Raises ValueError if a scope is unknown, none is given, or the key would already have expired.
+    """
+    if unknown := scopes - SCOPES:
+        raise ValueError(f"unknown scope {', '.join(sorted(unknown))}; known: {', '.join(sorted(SCOPES))}")
+    if not scopes:
+        raise ValueError("a key needs at least one scope")
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise ValueError(f"the key would have expired already, at {expires_at.isoformat()}")
+    # The alphabet of token_hex, so that neither part holds the separator.
+    prefix, secret = secrets.token_hex(4), secrets.token_hex(32)
+    key = f"tm_{prefix}_{secret}"
+    await connection.execute(INSERT, organisation_id, prefix, _sha256(key), sorted(scopes), label, expires_at)
+    return key
+
+
+FIND = """
+SELECT k.api_key_id, k.secret_sha256, k.scopes, k.expires_at, k.revoked_at, o.organisation_id, o.code, o.kind
+FROM api_key k JOIN organisation o USING (organisation_id)
+WHERE k.prefix = $1
+"""
+
+
+async def find_viewer(connection: Connection, key: str, request_id: str | None = None) -> Viewer:
+    """Give the viewer whom a key stands for.
+
+    Raises NotSignedIn if the key is unknown, revoked or expired, without saying which.
+    """
+    prefix = key.split("_")[1] if key.count("_") == 2 else ""
+    row = await connection.fetchrow(FIND, prefix)
+    # Compared also when nothing was found, so that the time taken does not tell a known prefix from an unknown one.
+    known = bytes(row["secret_sha256"]) if row else bytes(32)
+    if not secrets.compare_digest(known, _sha256(key)) or row is None or not _is_valid(row):
+        raise NotSignedIn("This API key is unknown, revoked or expired. Send one as 'Authorization: Bearer tm_…'.")
+    return Viewer(
+        organisation_id=row["organisation_id"],
+        organisation=row["code"],
+        kind=row["kind"],
+        scopes=frozenset(row["scopes"]),
+        api_key_id=row["api_key_id"],
+        request_id=request_id,
+    )
+
+
+def requires(scope: str | None) -> Callable[[Request], Awaitable[Viewer]]:
+    """Make a dependency that gives the request's viewer; None asks for a valid key of any scope.
+
+    Raises NotSignedIn without a valid key and NotAllowed if the key lacks the scope.
+    """
+
+    async def viewer_of(request: Request) -> Viewer:
+        key = _key_of(request)
+        async with request.app.state.pool.acquire() as connection:
+            viewer = await find_viewer(connection, key, request.state.request_id)
+        request.state.viewer = viewer
+        if scope is not None and scope not in viewer.scopes:
+            raise NotAllowed(f"This key lacks the scope {scope}.")
+        return viewer
+
+    return viewer_of
+
+
+def _key_of(request: Request) -> str:
+    method, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if method.lower() == "bearer" and credentials:
+        return credentials.strip()
+    # A browser resends Basic credentials by itself, so they open nothing that changes anything.
+    if method.lower() == "basic" and request.method == "GET":
+        try:
+            return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            raise NotSignedIn("The Basic credentials cannot be read; the key belongs in the password.") from None
+    raise NotSignedIn("Send an API key as 'Authorization: Bearer tm_…'.")
+
+
+def _is_valid(row: asyncpg.Record) -> bool:
+    expired = row["expires_at"] is not None and row["expires_at"] <= datetime.now(UTC)
+    return row["revoked_at"] is None and not expired
+
+
+def _sha256(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

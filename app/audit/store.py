@@ -1,0 +1,37 @@
+"""The one function that writes what somebody looked at or changed."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from app.access.viewer import Viewer
+from app.db import Connection
+
+INSERT = """
+INSERT INTO audit_event (organisation_id, api_key_id, account_id, request_id, action, subject, wearer_ids, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+
+async def record(
+    connection: Connection,
+    viewer: Viewer,
+    action: str,
+    subject: str | None = None,
+    wearer_ids: Iterable[UUID] = (),
+    reason: str | None = None,
+) -> None:
+    """Write one audit event, in the transaction of what it tells of.
+
+    `action` is noun and verb, as in "matches.list"; `wearer_ids` are all whose record was shown or changed.
+    """
+    await connection.execute(
+        INSERT,
+        viewer.organisation_id,
+        viewer.api_key_id,
+        viewer.account_id,
+        viewer.request_id,
+        action,
+        subject,
+        sorted(set(wearer_ids)),
+        reason,
+    )

@@ -1,0 +1,67 @@
+"""The service: an application made from settings."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from app import docs, health
+from app.alerts.dispatcher import Dispatcher
+from app.alerts.routes import router as alerts
+from app.alerts.stream import AlertStream
+from app.db import connect_pool
+from app.devices.routes import router as devices
+from app.errors import add_error_handlers
+from app.incidents.routes import router as incidents
+from app.matching.matcher import running_matcher
+from app.matching.profiles import publish_built_in
+from app.matching.routes import router as matching
+from app.migrate import refuse_unless_migrated
+from app.pings.routes import router as pings
+from app.requests import RequestRecorder
+from app.settings import Settings
+from app.wearers.routes import router as wearers
+
+DESCRIPTION = """
+Takes in position fixes of GPS tags and reported burglaries and robberies, and tells offender managers within seconds
+when a person they manage was at one of these places at that time.
+
+Every endpoint but liveness needs an API key: `Authorization: Bearer tm_…`.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Make the application; `settings.database_url` must be that of a migrated database."""
+    app = FastAPI(
+        title="TrailMatch",
+        version=version("trailmatch"),
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.settings = settings
+    add_error_handlers(app)
+    for router in (pings, devices, wearers, incidents, matching, alerts, health.router, docs.router):
+        app.include_router(router)
+    app.add_middleware(RequestRecorder)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(connect_pool(settings.url()))
+        app.state.pool = pool
+        async with pool.acquire() as connection:
+            await refuse_unless_migrated(connection)
+            await publish_built_in(connection)
+        app.state.stream = await stack.enter_async_context(AlertStream(pool))
+        await stack.enter_async_context(Dispatcher(pool))
+        app.state.matcher = None
+        if settings.matcher:
+            app.state.matcher = await stack.enter_async_context(running_matcher(pool))
+        yield

@@ -1,0 +1,29 @@
+"""What is measured while the service runs, by the names that dashboards and alarms use."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Histogram("trailmatch_request_seconds", "Time to answer a request", ["method", "route", "status"])
+
+PINGS = Counter("trailmatch_pings_total", "Pings received, by what became of them", ["outcome"])
+PING_AGE = Histogram(
+    "trailmatch_ping_age_seconds",
+    "Age of the newest fix of a batch when it was stored",
+    buckets=(1, 5, 15, 60, 120, 300, 900, 3600, 21_600, 86_400, 604_800),
+)
+INGEST_SECONDS = Histogram("trailmatch_ingest_seconds", "Time to store a batch of pings")
+
+INBOX = Gauge("trailmatch_inbox_depth", "What waits for the matcher", ["kind"])
+MATCH_SECONDS = Histogram("trailmatch_match_seconds", "Time of one round of a matcher's stage", ["stage"])
+MATCH_LAG = Histogram(
+    "trailmatch_match_lag_seconds",
+    "From a pair becoming due to its match being written",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600),
+)
+EVALUATIONS = Counter("trailmatch_evaluations_total", "Pairs evaluated, by what became of them", ["outcome"])
+ALERTS = Counter("trailmatch_alerts_total", "Alert revisions written, by kind", ["kind"])
+ALERT_AGE = Histogram(
+    "trailmatch_alert_age_seconds",
+    "From an alert's revision to its place on the stream",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 60),
+)
+STREAM_CLIENTS = Gauge("trailmatch_stream_clients", "Open alert streams")
