@@ -1,0 +1,29 @@
+"""Run a command that gets SIGINT when the process that started it ends, however that ends.
+
+A script, not a module: `python -I -S leash.py PARENT_PID UID GID COMMAND…` becomes the command. It is a step of its own
+because what has to happen between fork and exec must not run in a copy of a process with threads.
+UID and GID are `-` to stay who we are.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(parent: str, uid: str, gid: str, *command: str) -> None:
+    if uid != "-":
+        os.setgroups([])
+        os.setgid(int(gid))
+        os.setuid(int(uid))
+    if sys.platform == "linux":  # after setuid, which would clear it
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    if os.getppid() != int(parent):  # it ended before the leash was on
+        sys.exit(1)
+    os.execvp(command[0], command)  # noqa: S606 - the command is a fixed list, and no shell is wanted
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,105 @@
+"""What tests stand on: a real PostgreSQL, a fresh migrated database for each test that asks, and the real data."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from hypothesis import settings
+
+from app.db import Connection, Pool, connect, connect_pool
+from app.migrate import migrate
+from app.postgres import running_postgres
+
+# The first call of a kernel compiles it, which is longer than any deadline that would mean something.
+settings.register_profile("trailmatch", deadline=None)
+settings.load_profile("trailmatch")
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """A server on which tests may create databases: `DATABASE_URL` if it is set, else one of our own."""
+    if os.environ.get("DATABASE_URL"):
+        yield os.environ["DATABASE_URL"]
+        return
+    # Not pytest's directory: its path is too long for a socket.
+    state_dir = Path(tempfile.mkdtemp(prefix="trailmatch-tests-"))
+    state_dir.chmod(0o755)  # where PostgreSQL has to run as another user, that one must get in
+    try:
+        with running_postgres(state_dir) as server:
+            yield server.url()
+    finally:
+        shutil.rmtree(state_dir)
+
+
+@pytest.fixture(scope="session")
+async def template_database(server_url: str) -> AsyncIterator[str]:
+    """The name of a migrated database from which the others are copied."""
+    name = f"trailmatch_test_{uuid4().hex[:12]}"
+    async with connect(server_url) as admin:
+        await admin.execute(f"CREATE DATABASE {name}")
+        try:
+            async with connect(with_database(server_url, name)) as connection:
+                await migrate(connection, report=lambda _: None)
+            yield name
+        finally:
+            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database_url(server_url: str, template_database: str) -> AsyncIterator[str]:
+    """A database of this test's own, with the schema and nothing in it."""
+    async for url in _throw_away_database(server_url, f"TEMPLATE {template_database}", template_database):
+        yield url
+
+
+@pytest.fixture
+async def empty_database_url(server_url: str, template_database: str) -> AsyncIterator[str]:
+    """A database of this test's own, without a schema."""
+    async for url in _throw_away_database(server_url, "", template_database):
+        yield url
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    async with connect_pool(database_url) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def connection(pool: Pool) -> AsyncIterator[Connection]:
+    async with pool.acquire() as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The directory of the real trails and crimes; tests that need it are skipped without it."""
+    directory = os.environ.get("TRAILMATCH_DATA")
+    if not directory:
+        pytest.skip("set TRAILMATCH_DATA to the directory with sf2008_pings.parquet and its fellows")
+    return Path(directory)
+
+
+def with_database(url: str, database: str) -> str:
+    """The address of another database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+async def _throw_away_database(server_url: str, source: str, prefix: str) -> AsyncIterator[str]:
+    name = f"{prefix}_{next(_numbers)}"
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f"CREATE DATABASE {name} {source}")
+        yield with_database(server_url, name)
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()
