@@ -123,7 +123,8 @@ def _streets(draw: np.random.Generator, lattice: Ints, junctions: int) -> Ints:
     ends: Ints = pairs[is_kept]
     # A corner of the outline may hang on by nothing: what is not joined to the largest part has no streets.
     roots = np.array([find(junction) for junction in ends[:, 0].tolist()])
-    return ends[roots == np.bincount(roots).argmax()]
+    joined: Ints = ends[roots == np.bincount(roots).argmax()]
+    return joined
 
 
 def _addresses(

@@ -4,6 +4,8 @@ import heapq
 import math
 from enum import IntEnum
 from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +23,15 @@ class Mode(IntEnum):
 
 
 Point = tuple[float, float]
+Neighbours = list[list[tuple[int, float]]]  # of each junction: (the next one, seconds to it)
+
+
+class Tree(NamedTuple):
+    """Quickest ways from every junction to one."""
+
+    cost_s: list[float]
+    onward: list[int]  # the next junction on the way, −1 at the end of it
+
 
 WALK_MPS = 1.35
 _MAIN_ROAD_MPS = 12.5
@@ -40,12 +51,11 @@ class Ways:
         self._ends: list[tuple[int, int]] = [(one, other) for one, other in town.street_ends.tolist()]
         on_foot = self._neighbours(town.street_length_m / WALK_MPS)
         is_main = _main_roads(town, on_foot)
-        self.street_mps: Floats = np.where(is_main, _MAIN_ROAD_MPS, _SIDE_STREET_MPS)
-        on_wheels = self._neighbours(town.street_length_m / self.street_mps + _JUNCTION_S)
+        street_mps = np.where(is_main, _MAIN_ROAD_MPS, _SIDE_STREET_MPS)
+        on_wheels = self._neighbours(town.street_length_m / street_mps + _JUNCTION_S)
         self._on_main_road: Ints = np.unique(town.street_ends[is_main])
-        self._speed_mps = {
-            tuple(sorted(ends)): mps for ends, mps in zip(self._ends, self.street_mps.tolist(), strict=True)
-        }
+        streets = [frozenset(ends) for ends in self._ends]
+        self._speed_mps: dict[frozenset[int], float] = dict(zip(streets, street_mps.tolist(), strict=True))
         self._tree_on_foot = cache(lambda junction: _tree(on_foot, junction))
         self._tree_on_wheels = cache(lambda junction: _tree(on_wheels, junction))
 
@@ -91,28 +101,29 @@ class Ways:
 
     def speed_mps(self, one: int, other: int) -> float:
         """How fast traffic goes between two neighbouring junctions."""
-        return self._speed_mps[tuple(sorted((one, other)))]
+        return self._speed_mps[frozenset((one, other))]
 
-    def _neighbours(self, cost_s: Floats) -> list[list[tuple[int, float]]]:
-        neighbours: list[list[tuple[int, float]]] = [[] for _ in self._x_m]
+    def _neighbours(self, cost_s: Floats) -> Neighbours:
+        neighbours: Neighbours = [[] for _ in self._x_m]
         for (one, other), seconds in zip(self._ends, cost_s.tolist(), strict=True):
             neighbours[one].append((other, seconds))
             neighbours[other].append((one, seconds))
         return neighbours
 
     def _down(self, address: int, tree: Tree) -> list[int]:
-        """The way from an address by the better end of its street."""
-        ends = self._ends[self._town.address_street[address]]
-        part = float(self._town.address_along_m[address] / self._town.street_length_m[self._town.address_street[address]])
-        street_s = abs(tree.cost_s[ends[0]] - tree.cost_s[ends[1]])
-        by_first_s = tree.cost_s[ends[0]] + part * street_s
-        by_last_s = tree.cost_s[ends[1]] + (1.0 - part) * street_s
-        way = _way(tree, ends[0] if by_first_s < by_last_s else ends[1])
-        return way[1:] if len(way) > 1 and {way[0], way[1]} == set(ends) else way
+        """The way from an address by the end of its street that is nearer to the tree's root."""
+        return _way(tree, min(self._ends[self._town.address_street[address]], key=tree.cost_s.__getitem__))
 
 
-def _tree(neighbours: list[list[tuple[int, float]]], end: int) -> tuple[list[float], list[int]]:
-    """Dijkstra (1959) from `end`: the seconds from each junction to it, and the next junction on the way, −1 at it."""
+def _way(tree: Tree, start: int) -> list[int]:
+    way = [start]
+    while tree.onward[way[-1]] >= 0:
+        way.append(tree.onward[way[-1]])
+    return way
+
+
+def _tree(neighbours: Neighbours, end: int) -> Tree:
+    """The quickest ways from everywhere to `end` (Dijkstra 1959)."""
     cost_s = [math.inf] * len(neighbours)
     onward = [-1] * len(neighbours)
     cost_s[end] = 0.0
@@ -127,10 +138,10 @@ def _tree(neighbours: list[list[tuple[int, float]]], end: int) -> tuple[list[flo
                 cost_s[neighbour] = through_s
                 onward[neighbour] = junction
                 heapq.heappush(reached, (through_s, neighbour))
-    return cost_s, onward
+    return Tree(cost_s, onward)
 
 
-def _main_roads(town: Town, on_foot: list[list[tuple[int, float]]]) -> Bools:
+def _main_roads(town: Town, on_foot: Neighbours) -> Bools:
     """Ways from the market place out to the edge in all directions, and a ring through their middles."""
     joined = np.unique(town.street_ends)
     x_m, y_m = town.junction_x_m[joined], town.junction_y_m[joined]
@@ -141,11 +152,7 @@ def _main_roads(town: Town, on_foot: list[list[tuple[int, float]]]) -> Bools:
     middles = [
         int(joined[np.argmin(np.hypot(x_m - _RING_M * np.sin(at), y_m - _RING_M * np.cos(at)))]) for at in bearings
     ]
-    main = set[tuple[int, int]]()
-    for gate, middle, following in zip(gates, middles, middles[1:] + middles[:1], strict=True):
-        for (_, onward), start in ((to_centre, gate), (_tree(on_foot, following), middle)):
-            junction = start
-            while onward[junction] >= 0:
-                main.add((min(junction, onward[junction]), max(junction, onward[junction])))
-                junction = onward[junction]
-    return np.array([(min(ends), max(ends)) in main for ends in town.street_ends.tolist()])
+    ways = [_way(to_centre, gate) for gate in gates]
+    ways += [_way(_tree(on_foot, end), start) for start, end in zip(middles, middles[1:] + middles[:1], strict=True)]
+    main = {frozenset(ends) for way in ways for ends in pairwise(way)}
+    return np.array([frozenset(ends) in main for ends in town.street_ends.tolist()])
