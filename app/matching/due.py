@@ -1,0 +1,145 @@
+"""Pairs of an incident and a wearer that have to be evaluated, and what makes a pair due again.
+
+Whoever adds pings, activations or a version of an incident calls one of these in its own transaction. Two orders
+matter, and each closes a way to lose a match (docs/decisions/0003):
+
+* Pairs that wait are touched before live matches are looked up. An evaluation that is being written in this moment
+  either still has its row in `due` and is overtaken, or it has committed and its match is seen.
+* Everybody who touches `due` takes one lock first and holds it to commit, so that no two of them wait for each other.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from app.db import Connection
+
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('trailmatch.due', 0))"
+
+
+class Touch(NamedTuple):
+    """A stretch of time in which what is known of a wearer has changed; both ends belong to it."""
+
+    wearer_id: UUID
+    from_at: datetime
+    to_at: datetime
+
+
+TOUCH_WAITING_OF_WEARERS = """
+UPDATE due SET generation = nextval('due_generation'), claim_token = NULL, claimed_until = NULL, attempts = 0
+FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS touch (wearer_id, from_at, to_at)
+WHERE due.wearer_id = touch.wearer_id
+  AND touch.from_at <= due.context_to_at AND touch.to_at >= due.context_from_at
+"""
+
+TOUCH_MATCHES_OF_WEARERS = """
+INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at)
+SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at
+FROM (
+    SELECT DISTINCT m.incident_id, m.wearer_id, m.context_from_at, m.context_to_at
+    FROM match m
+    JOIN unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS touch (wearer_id, from_at, to_at)
+        ON m.wearer_id = touch.wearer_id
+        AND touch.from_at <= m.context_to_at AND touch.to_at >= m.context_from_at
+    WHERE m.is_live
+) AS touched
+ON CONFLICT (incident_id, wearer_id) DO NOTHING
+"""
+
+
+async def touch_wearers(connection: Connection, touched: list[Touch]) -> None:
+    """Make every pair due whose context meets one of these stretches, be it waiting, in evaluation or a live match."""
+    if not touched:
+        return
+    columns = [t.wearer_id for t in touched], [t.from_at for t in touched], [t.to_at for t in touched]
+    await connection.execute(LOCK)
+    await connection.execute(TOUCH_WAITING_OF_WEARERS, *columns)
+    # A row that is in `due` by now was touched a moment ago; only pairs without one are added.
+    await connection.execute(TOUCH_MATCHES_OF_WEARERS, *columns)
+
+
+class Candidate(NamedTuple):
+    """A device that was in an incident's candidate circle, from the first to the last moment there."""
+
+    incident_id: UUID
+    device_id: int
+    from_at: datetime
+    to_at: datetime
+    context_from_at: datetime
+    context_to_at: datetime
+
+
+ADD_CANDIDATES = """
+INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at)
+SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at
+FROM (
+    SELECT DISTINCT c.incident_id, a.wearer_id, c.context_from_at, c.context_to_at
+    FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
+        AS c (incident_id, device_id, from_at, to_at, context_from_at, context_to_at)
+    JOIN effective_activation a
+        ON a.device_id = c.device_id AND a.from_at <= c.to_at AND a.to_at > c.from_at
+) AS candidate
+ON CONFLICT (incident_id, wearer_id) DO UPDATE
+SET generation = excluded.generation, claim_token = NULL, claimed_until = NULL, attempts = 0,
+    context_from_at = least(due.context_from_at, excluded.context_from_at),
+    context_to_at = greatest(due.context_to_at, excluded.context_to_at)
+"""
+
+
+async def add_candidates(connection: Connection, candidates: list[Candidate]) -> None:
+    """Make due the pair of each incident and whoever wore the device then; a device that nobody wore waits for its activation."""
+    if not candidates:
+        return
+    await connection.execute(LOCK)
+    await connection.execute(ADD_CANDIDATES, *map(list, zip(*candidates, strict=True)))
+
+
+class Amended(NamedTuple):
+    """An incident that has a new version, with the context that this version looks at."""
+
+    incident_id: UUID
+    context_from_at: datetime
+    context_to_at: datetime
+
+
+TOUCH_WAITING_OF_INCIDENTS = """
+UPDATE due SET generation = nextval('due_generation'), claim_token = NULL, claimed_until = NULL, attempts = 0,
+    context_from_at = least(due.context_from_at, amended.context_from_at),
+    context_to_at = greatest(due.context_to_at, amended.context_to_at)
+FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS amended (incident_id, context_from_at, context_to_at)
+WHERE due.incident_id = amended.incident_id
+"""
+
+TOUCH_MATCHES_OF_INCIDENTS = """
+INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at)
+SELECT m.incident_id, m.wearer_id, nextval('due_generation'), amended.context_from_at, amended.context_to_at
+FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS amended (incident_id, context_from_at, context_to_at)
+JOIN match m ON m.incident_id = amended.incident_id
+WHERE m.is_live
+ON CONFLICT (incident_id, wearer_id) DO NOTHING
+"""
+
+
+async def touch_incidents(connection: Connection, amended: list[Amended]) -> None:
+    """Make every pair of these incidents due that is waiting, in evaluation or a live match."""
+    if not amended:
+        return
+    columns = [list(column) for column in zip(*amended, strict=True)]
+    await connection.execute(LOCK)
+    await connection.execute(TOUCH_WAITING_OF_INCIDENTS, *columns)
+    await connection.execute(TOUCH_MATCHES_OF_INCIDENTS, *columns)
+
+
+WEARERS = """
+SELECT a.wearer_id, greatest(a.from_at, s.from_at) AS from_at, least(a.to_at, s.to_at) AS to_at
+FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS s (device_id, from_at, to_at)
+JOIN effective_activation a ON a.device_id = s.device_id AND a.from_at <= s.to_at AND a.to_at > s.from_at
+"""
+
+
+async def find_touched(
+    connection: Connection, devices: list[int], from_at: list[datetime], to_at: list[datetime]
+) -> list[Touch]:
+    """Give who wore these devices in these stretches, each with the part that is theirs."""
+    rows = await connection.fetch(WEARERS, devices, from_at, to_at)
+    return [Touch(row["wearer_id"], row["from_at"], row["to_at"]) for row in rows]
