@@ -10,7 +10,7 @@ from app.demo.town import Floats, Ints, Town
 from app.demo.ways import Mode, Point, Ways
 from app.demo.wearers import Wearer
 
-TOO_FAR_TO_WALK_M = 900.0
+_TOO_FAR_TO_WALK_M = 900.0
 _STOPS_EVERY = 3  # junctions, of a bus
 
 
@@ -39,10 +39,10 @@ def live(draw: np.random.Generator, town: Town, ways: Ways, wearer: Wearer, stop
     walk = _Walk(draw, town, ways, wearer, stops[0].address)
     acts = dict[int, tuple[float, float]]()
     for stop in stops:
-        walk.to(stop.address)
+        walk.to(stop.address, is_indoors=stop.is_indoors)
         arrive_s = walk.at_s
         leave_s = max(stop.leave_s, arrive_s + stop.stay_s)
-        walk.stay(min(leave_s, max(until_s, arrive_s)), is_indoors=stop.is_indoors)
+        walk.stay(min(leave_s, max(until_s, arrive_s)), Mode.INSIDE if stop.is_indoors else Mode.STANDING)
         if stop.offence >= 0:
             acts[stop.offence] = (arrive_s, walk.at_s)
         if walk.at_s >= until_s:
@@ -78,19 +78,30 @@ class _Walk:
         self.at_s = 0.0
         self.knots: list[tuple[float, float, float, Mode]] = []
 
-    def to(self, address: int) -> None:
-        """From the address where the wearer is to the doorstep of another."""
-        if address == self._address:
-            return
+    def to(self, address: int, *, is_indoors: bool) -> None:
+        """From the address where the wearer is to another, or to the street in front of it."""
+        if address != self._address:
+            self._travel(address)
+        if is_indoors:
+            self._go([(float(self._town.address_x_m[address]), float(self._town.address_y_m[address]))], Mode.FOOT)
+
+    def stay(self, until_s: float, mode: Mode) -> None:
+        """Where the wearer has come to."""
+        self._wait(until_s - self.at_s, mode)
+
+    def end(self) -> None:
+        """The last knot, where the wearer stays."""
+        self._knot(Mode.INSIDE)
+
+    def _travel(self, address: int) -> None:
+        """From doorstep to doorstep."""
         start, self._address = self._address, address
         self._go([self._ways.doorstep(start)], Mode.FOOT)
-        away_m = math.dist(self._ways.doorstep(start), self._ways.doorstep(address))
+        is_far = math.dist(self._ways.doorstep(start), self._ways.doorstep(address)) > _TOO_FAR_TO_WALK_M
         stops = self._ways.bus_stop(start), self._ways.bus_stop(address)
-        if self._wheels is Mode.FOOT or away_m < TOO_FAR_TO_WALK_M:
-            self._go(self._points(self._ways.between_addresses(start, address, on_foot=True)), Mode.FOOT)
-        elif self._wheels is Mode.CAR:
+        if self._wheels is Mode.CAR and is_far:
             self._ride(self._ways.between_addresses(start, address, on_foot=False), Mode.CAR)
-        elif stops[0] != stops[1]:
+        elif self._wheels is Mode.BUS and is_far and stops[0] != stops[1]:
             self._go(self._points(self._ways.to_junction(start, stops[0])), Mode.FOOT)
             self._wait(min(float(self._draw.exponential(240.0)), 900.0), Mode.STANDING)
             self._ride(self._ways.between_junctions(*stops), Mode.BUS)
@@ -98,17 +109,6 @@ class _Walk:
         else:
             self._go(self._points(self._ways.between_addresses(start, address, on_foot=True)), Mode.FOOT)
         self._go([self._ways.doorstep(address)], Mode.FOOT)
-
-    def stay(self, until_s: float, *, is_indoors: bool) -> None:
-        """At the address, or on the street in front of it."""
-        if is_indoors:
-            x_m, y_m = self._town.address_x_m[self._address], self._town.address_y_m[self._address]
-            self._go([(float(x_m), float(y_m))], Mode.FOOT)
-        self._wait(until_s - self.at_s, Mode.INSIDE if is_indoors else Mode.STANDING)
-
-    def end(self) -> None:
-        """The last knot, where the wearer stays."""
-        self._knot(Mode.INSIDE)
 
     def _ride(self, way: list[int], mode: Mode) -> None:
         """Along junctions at the traffic's speed, with waits at some of them and, on a bus, at its stops."""
