@@ -1,0 +1,49 @@
+"""Hits: what the join finds, one row for each incident and device that meet."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Longs = npt.NDArray[np.int64]
+
+# Stands for a time where there is none: the ping columns of a hit that only a stretch between two pings made.
+NO_TIME_US = int(np.iinfo(np.int64).min)
+
+
+class Hits(NamedTuple):
+    """H pairs of incident and device, sorted by incident and then by device.
+
+    A pair is here when a ping lies inside (distance <= radius, from <= time <= to) or a stretch between two pings does.
+    A *stretch* is the part, within radius and window, of the straight line between two neighbouring pings of the device
+    that are at most `max_gap_s` apart, at different times, with at most `max_speed_mps` between them; the line is
+    straight, and the speed along it even, in the plane about the incident (`geo.wgs84.offset_m`). Joined without
+    `Between` no line counts, as if `max_gap_s` were 0: the rule of each column stays the same.
+
+    Where no ping lies inside: `n_pings` 0, `first_us`, `last_us` and `closest_us` NO_TIME_US, `closest_m` infinite.
+    The other columns always hold a number.
+    """
+
+    incident: Longs  # (H,) row of Incidents
+    device: Longs  # (H,) index into Trails.device_id
+    n_pings: Longs  # (H,) pings inside
+    first_us: Longs  # (H,) time of the first and
+    last_us: Longs  # (H,) of the last ping inside
+    closest_m: Floats  # (H,) distance of the ping inside that is nearest
+    closest_us: Longs  # (H,) and its time, the earliest of equally near ones
+    near_m: Floats  # (H,) least distance over pings inside and stretches
+    near_us: Longs  # (H,) and its time, the earliest of equally near ones
+    enter_us: Longs  # (H,) first and
+    leave_us: Longs  # (H,) last moment inside, over pings inside and stretches
+    inside_s: Floats  # (H,) total length of the stretches; 0 for pings with no line beside them
+    visits: Longs  # (H,) stays: pings inside and stretches, those that touch in time counted as one
+
+
+def no_hits(rows: int = 0) -> Hits:
+    """Make the columns of so many hits, their values not yet set."""
+    columns = {name: np.empty(rows, dtype=np.float64 if name in FLOAT_COLUMNS else np.int64) for name in Hits._fields}
+    return Hits(**columns)
+
+
+FLOAT_COLUMNS = {"closest_m", "near_m", "inside_s"}
