@@ -95,16 +95,16 @@ async def add_candidates(connection: Connection, candidates: list[Candidate]) ->
 
 
 class Amended(NamedTuple):
-    """An incident that has a new version, with the context that this version looks at."""
+    """An incident that has a new version, with the context that this version looks at; None if it was withdrawn."""
 
     incident_id: UUID
-    context_from_at: datetime
-    context_to_at: datetime
+    context_from_at: datetime | None
+    context_to_at: datetime | None
 
 
 TOUCH_WAITING_OF_INCIDENTS = """
 UPDATE due SET generation = nextval('due_generation'), claim_token = NULL, claimed_until = NULL, attempts = 0,
-    context_from_at = least(due.context_from_at, amended.context_from_at),
+    context_from_at = least(due.context_from_at, amended.context_from_at), -- NULL takes no part
     context_to_at = greatest(due.context_to_at, amended.context_to_at)
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS amended (incident_id, context_from_at, context_to_at)
 WHERE due.incident_id = amended.incident_id
@@ -112,7 +112,8 @@ WHERE due.incident_id = amended.incident_id
 
 TOUCH_MATCHES_OF_INCIDENTS = """
 INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at)
-SELECT m.incident_id, m.wearer_id, nextval('due_generation'), amended.context_from_at, amended.context_to_at
+SELECT m.incident_id, m.wearer_id, nextval('due_generation'),
+    coalesce(amended.context_from_at, m.context_from_at), coalesce(amended.context_to_at, m.context_to_at)
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS amended (incident_id, context_from_at, context_to_at)
 JOIN match m ON m.incident_id = amended.incident_id
 WHERE m.is_live

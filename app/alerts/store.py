@@ -1,0 +1,85 @@
+"""Alerts as they are written: raised, revised, withdrawn and reopened in the transaction of their match."""
+
+import json
+from typing import NamedTuple
+from uuid import UUID
+
+from app import metrics
+from app.alerts.life import Finding, Revision, Standing, next_revision
+from app.db import Connection
+from app.identity import alert_id, match_id
+from app.matching.context import Context
+
+STANDING = """
+SELECT a.alert_id, a.state, a.revision, r.incident_version, r.evidence
+FROM alert a JOIN alert_revision r USING (alert_id, revision)
+WHERE a.alert_id = ANY($1::uuid[])
+ORDER BY a.alert_id FOR UPDATE OF a
+"""
+
+
+async def revise_alerts(connection: Connection, run_id: UUID, findings: list[tuple[Context, Finding]]) -> int:
+    """Bring the alerts of pairs up to what was found; return how many revisions that made."""
+    ids = [alert_id(c.force, c.incident_reference, c.wearer_reference) for c, _ in findings]
+    standing = {
+        row["alert_id"]: Standing(row["state"], row["revision"], row["incident_version"], row["evidence"])
+        for row in await connection.fetch(STANDING, ids)
+    }
+    revised = [
+        _Revised(alert, context, finding, revision)
+        for alert, (context, finding) in zip(ids, findings, strict=True)
+        if (revision := next_revision(standing.get(alert), finding)) is not None
+    ]
+    await _write(connection, run_id, revised)
+    for each in revised:
+        metrics.ALERTS.labels(each.revision.kind).inc()
+    return len(revised)
+
+
+class _Revised(NamedTuple):
+    alert_id: UUID
+    context: Context
+    finding: Finding
+    revision: Revision
+
+
+PUT_ALERTS = """
+INSERT INTO alert (alert_id, match_id, incident_id, wearer_id, state, revision)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::int[])
+ON CONFLICT (alert_id) DO UPDATE SET state = excluded.state, revision = excluded.revision, changed_at = now()
+"""
+PUT_REVISIONS = """
+INSERT INTO alert_revision (alert_id, revision, kind, why, changed, incident_version, profile_id, run_id, evidence)
+SELECT alert_id, revision, kind, why, ARRAY(SELECT jsonb_array_elements_text(changed::jsonb)), incident_version,
+    profile_id, $9, evidence::jsonb
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[], $8::text[])
+    AS revised (alert_id, revision, kind, why, changed, incident_version, profile_id, evidence)
+"""
+PUT_OUTBOX = "INSERT INTO outbox (alert_id, revision) SELECT * FROM unnest($1::uuid[], $2::int[])"
+
+
+async def _write(connection: Connection, run_id: UUID, revised: list[_Revised]) -> None:
+    ids = [r.alert_id for r in revised]
+    numbers = [r.revision.revision for r in revised]
+    await connection.execute(
+        PUT_ALERTS,
+        ids,
+        [match_id(r.context.force, r.context.incident_reference, r.context.wearer_reference) for r in revised],
+        [r.context.pair.incident_id for r in revised],
+        [r.context.pair.wearer_id for r in revised],
+        [r.revision.state for r in revised],
+        numbers,
+    )
+    await connection.execute(
+        PUT_REVISIONS,
+        ids,
+        numbers,
+        [r.revision.kind for r in revised],
+        [r.revision.why for r in revised],
+        [json.dumps(r.revision.changed) for r in revised],
+        [r.finding.incident_version for r in revised],
+        [r.context.profile.profile_id for r in revised],
+        [json.dumps(r.finding.evidence) for r in revised],
+        run_id,
+    )
+    await connection.execute(PUT_OUTBOX, ids, numbers)

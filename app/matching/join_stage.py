@@ -1,0 +1,224 @@
+"""The first stage of the matcher: what has come in is joined, and the pairs that may be matches become due.
+
+Three inboxes: batches of pings, versions of incidents, stretches of trail that changed their wearer. Each is claimed,
+read in a snapshot begun after the claim, joined with no connection held, and written together with the end of the claim.
+Of a ping and an incident that meet, at least one side sees the other: a claim's snapshot is younger than its batch's
+commit, an arrival's is younger than its version's (docs/decisions/0003).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import numpy as np
+
+from app.db import Connection, Pool
+from app.matching.due import (
+    Amended,
+    Candidate,
+    add_candidates,
+    find_touched,
+    touch_incidents,
+    touch_wearers,
+)
+from app.matching.lease import LEASE, LeaseLost, renewed
+from app.matching.open_incidents import OpenIncidents, Selection
+from app.matching.stretches import boxes_around, runs_of, stretches_about
+from app.pings.payload import unpack
+from app.times import to_datetime, to_us
+from app.trails.store import Stretches, read_box, read_stretches
+from app.wake import send_hint
+from matcher.join import Between, space_time_join
+from matcher.trails import Trails
+
+# A claim takes whole batches until they hold this many pings: about 50 MB of arrays with their neighbours.
+PINGS_A_CLAIM = 200_000
+ARRIVALS_A_CLAIM = 2_000
+REJOINS_A_CLAIM = 200
+
+
+CLAIM_BATCHES = """
+UPDATE ping_batch SET claim_token = $1, claimed_until = now() + $2
+WHERE batch_id IN (
+    SELECT batch_id FROM ping_batch
+    WHERE matched_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())
+      AND batch_id IN (
+        SELECT batch_id FROM (
+            SELECT batch_id, sum(accepted) OVER (ORDER BY batch_id) - accepted AS pings_before
+            FROM (
+                SELECT batch_id, accepted FROM ping_batch
+                WHERE matched_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())
+                ORDER BY batch_id LIMIT 500
+            ) AS waiting
+        ) AS counted
+        WHERE pings_before < $3
+      )
+    ORDER BY batch_id
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING batch_id, payload
+"""
+RENEW_BATCHES = "UPDATE ping_batch SET claimed_until = now() + $2 WHERE claim_token = $1 AND matched_at IS NULL"
+FINISH_BATCHES = """
+UPDATE ping_batch SET matched_at = now(), payload = NULL, claim_token = NULL, claimed_until = NULL
+WHERE claim_token = $1 AND matched_at IS NULL RETURNING batch_id
+"""
+
+
+async def join_batches(pool: Pool, incidents: OpenIncidents, pings: int = PINGS_A_CLAIM) -> int:
+    """Join the oldest waiting batches, up to about so many pings; return how many batches that were.
+
+    Raises LeaseLost if another worker took them meanwhile.
+    """
+    token = uuid4()
+    claimed = await pool.fetch(CLAIM_BATCHES, token, LEASE, pings)
+    if not claimed:
+        return 0
+    async with renewed(pool, RENEW_BATCHES, token):
+        new = np.concatenate([unpack(row["payload"]) for row in claimed])
+        runs = runs_of(new["device_id"], new["fixed_at_us"])
+        async with _snapshot(pool) as connection:
+            await incidents.refresh(connection)
+            selection, stretches = stretches_about(runs, incidents)
+            trails = await read_stretches(connection, stretches)
+        candidates = await asyncio.to_thread(_find_candidates, trails, selection, incidents.between())
+        async with pool.acquire() as connection, connection.transaction():
+            await touch_wearers(connection, await find_touched(connection, *_columns(runs)))
+            await add_candidates(connection, candidates)
+            await _finish(connection, FINISH_BATCHES, token, len(claimed))
+    await _hint_due(pool)
+    return len(claimed)
+
+
+CLAIM_ARRIVALS = """
+UPDATE arrival SET claim_token = $1, claimed_until = now() + $2
+WHERE (incident_id, version) IN (
+    SELECT incident_id, version FROM arrival WHERE claimed_until IS NULL OR claimed_until < now()
+    ORDER BY arrived_at LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+RETURNING incident_id
+"""
+RENEW_ARRIVALS = "UPDATE arrival SET claimed_until = now() + $2 WHERE claim_token = $1"
+FINISH_ARRIVALS = "DELETE FROM arrival WHERE claim_token = $1 RETURNING incident_id"
+
+
+async def join_arrivals(pool: Pool, incidents: OpenIncidents, limit: int = ARRIVALS_A_CLAIM) -> int:
+    """Join new versions of incidents with the stored trails; return how many versions that were.
+
+    Trails are read in pieces of bounded time, so that any number of incidents takes bounded memory. Raises LeaseLost if
+    another worker took them meanwhile.
+    """
+    token = uuid4()
+    claimed = await pool.fetch(CLAIM_ARRIVALS, token, LEASE, limit)
+    if not claimed:
+        return 0
+    incident_ids = sorted({row["incident_id"] for row in claimed})
+    async with renewed(pool, RENEW_ARRIVALS, token):
+        async with _snapshot(pool) as connection:
+            await incidents.refresh(connection)
+        selection = incidents.of(incident_ids)
+        candidates: set[Candidate] = set()
+        for box, part in boxes_around(selection, incidents.between()):
+            async with _snapshot(pool) as connection:
+                trails = await read_box(connection, box)
+            candidates.update(await asyncio.to_thread(_find_candidates, trails, part, incidents.between()))
+        async with pool.acquire() as connection, connection.transaction():
+            await touch_incidents(connection, _amended(incident_ids, selection))
+            await add_candidates(connection, sorted(candidates))
+            await _finish(connection, FINISH_ARRIVALS, token, len(claimed))
+    await _hint_due(pool)
+    return len(claimed)
+
+
+CLAIM_REJOINS = """
+UPDATE rejoin SET claim_token = $1, claimed_until = now() + $2
+WHERE rejoin_id IN (
+    SELECT rejoin_id FROM rejoin WHERE claimed_until IS NULL OR claimed_until < now()
+    ORDER BY rejoin_id LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+RETURNING device_id, greatest(from_at, timestamptz '1970-01-01') AS from_at, least(to_at, timestamptz '9000-01-01') AS to_at
+"""
+RENEW_REJOINS = "UPDATE rejoin SET claimed_until = now() + $2 WHERE claim_token = $1"
+FINISH_REJOINS = "DELETE FROM rejoin WHERE claim_token = $1 RETURNING rejoin_id"
+
+
+async def join_rejoins(pool: Pool, incidents: OpenIncidents, limit: int = REJOINS_A_CLAIM) -> int:
+    """Join stretches of trail that have another wearer than before; return how many that were.
+
+    The wearers before and after were touched when the activation came; what is left are new pairs. Raises LeaseLost if
+    another worker took them meanwhile.
+    """
+    token = uuid4()
+    claimed = await pool.fetch(CLAIM_REJOINS, token, LEASE, limit)
+    if not claimed:
+        return 0
+    changed = Stretches(
+        np.array([row["device_id"] for row in claimed], dtype=np.int32),
+        np.array([to_us(row["from_at"]) for row in claimed], dtype=np.int64),
+        np.array([to_us(row["to_at"]) for row in claimed], dtype=np.int64),
+    )
+    async with renewed(pool, RENEW_REJOINS, token):
+        async with _snapshot(pool) as connection:
+            await incidents.refresh(connection)
+            selection, stretches = stretches_about(changed, incidents)
+            trails = await read_stretches(connection, stretches)
+        candidates = await asyncio.to_thread(_find_candidates, trails, selection, incidents.between())
+        async with pool.acquire() as connection, connection.transaction():
+            await add_candidates(connection, candidates)
+            await _finish(connection, FINISH_REJOINS, token, len(claimed))
+    await _hint_due(pool)
+    return len(claimed)
+
+
+def _find_candidates(trails: Trails, selection: Selection, between: Between) -> list[Candidate]:
+    hits = space_time_join(trails, selection.incidents, between)
+    return [
+        Candidate(
+            selection.incident_id[incident],
+            int(trails.device_id[device]),
+            to_datetime(enter_us),
+            to_datetime(leave_us),
+            to_datetime(selection.context_from_us[incident]),
+            to_datetime(selection.context_to_us[incident]),
+        )
+        for incident, device, enter_us, leave_us in zip(
+            hits.incident, hits.device, hits.enter_us, hits.leave_us, strict=True
+        )
+    ]
+
+
+def _amended(incident_ids: list[UUID], selection: Selection) -> list[Amended]:
+    open_now = {
+        incident_id: Amended(incident_id, to_datetime(from_us), to_datetime(to_us))
+        for incident_id, from_us, to_us in zip(
+            selection.incident_id, selection.context_from_us, selection.context_to_us, strict=True
+        )
+    }
+    return [open_now.get(incident_id, Amended(incident_id, None, None)) for incident_id in incident_ids]
+
+
+def _columns(stretches: Stretches) -> tuple[list[int], list[datetime], list[datetime]]:
+    return (
+        stretches.device_id.tolist(),
+        [to_datetime(us) for us in stretches.from_us],
+        [to_datetime(us) for us in stretches.to_us],
+    )
+
+
+async def _finish(connection: Connection, finish: str, token: UUID, claimed: int) -> None:
+    done = await connection.fetch(finish, token)
+    if len(done) != claimed:
+        raise LeaseLost
+
+
+async def _hint_due(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await send_hint(connection, "due")
+
+
+@contextlib.asynccontextmanager
+async def _snapshot(pool: Pool) -> AsyncIterator[Connection]:
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        yield connection
