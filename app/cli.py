@@ -4,9 +4,15 @@ Those modules import nothing heavy at the top, so that `trailmatch --help` and e
 starts without numba, pandas or FastAPI.
 """
 
+import sys
+
 import typer
 
+from app.database_commands import database
+from app.failure import Failure
+
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+cli.add_typer(database, name="db")
 
 
 @cli.callback()
@@ -16,4 +22,7 @@ def trailmatch() -> None:
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 failed, 2 wrong usage, 3 done in part."""
-    cli()
+    try:
+        cli()
+    except Failure as failure:
+        sys.exit(f"trailmatch: {failure}")

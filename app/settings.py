@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     )
     # The embedded database, its log and numba's cache; safe to delete once everything in it may go.
     state_dir: Path = Path(".trailmatch")
+    # Whether the service matches in its own process; else `trailmatch worker` does.
+    matcher: bool = True
+    # The profile of incidents that name none.
+    default_profile: str = "radius-100m"
 
 
 def load_settings() -> Settings:
