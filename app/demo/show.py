@@ -1,0 +1,119 @@
+"""The whole demo: database, service, town, play, result; then serving on."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.db import connect
+from app.demo.child import Child, running_service
+from app.demo.database import demo_database
+from app.demo.parties import FORCE, Keys, found_parties
+from app.demo.play import Played, play
+from app.demo.report import as_table, summary
+from app.demo.scene import Scene, make_scene
+from app.demo.town import NAME
+from app.demo.truth import weigh
+from app.settings import Settings
+
+# What people watch goes to stderr, so that stdout holds nothing but the result.
+_console = Console(stderr=True)
+
+DONE, IN_PART = 0, 3
+
+
+class Wanted(NamedTuple):
+    """What was asked for on the command line."""
+
+    seed: int
+    wearers: int
+    days: int
+    crimes: int
+    port: int
+    once: bool
+    as_json: bool
+
+
+def show(settings: Settings, wanted: Wanted) -> int:
+    """Run the demo and return its exit code; without `once`, serve on until interrupted."""
+    # `kill` ends us as Ctrl-C does: service and database are stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    _say(f"inventing {NAME}")
+    scene = make_scene(wanted.seed, wearers=wanted.wearers, days=wanted.days, crimes=wanted.crimes, until_us=_now_us())
+    _say(f"{scene.town.people:,} people, {wanted.wearers} of them on a tag, {scene.fixes.wearer.size:,} fixes")
+    with demo_database(settings) as url, running_service(url, wanted.port, settings.state_dir) as service:
+        keys = asyncio.run(_found(url))
+        _say("waiting for the service (its first start compiles the matcher)")
+        service.wait_until_ready(keys.force)
+        with _progress(scene) as tell:
+            played = asyncio.run(play(scene, service.address, keys, tell))
+        figures = summary(scene, played, weigh(scene, played))
+        if wanted.as_json:
+            sys.stdout.write(json.dumps(figures) + "\n")
+            sys.stdout.flush()
+        else:
+            Console().print(as_table(figures))
+        if not wanted.once:
+            _serve_on(scene, service, keys)
+        return DONE if _is_whole(played) else IN_PART
+
+
+def _now_us() -> int:
+    # On a whole minute that has passed: no fix of the scene is ahead of the service's clock.
+    return int(time.time() // 60) * 60_000_000
+
+
+async def _found(url: str) -> Keys:
+    async with connect(url) as connection:
+        return await found_parties(connection)
+
+
+def _is_whole(played: Played) -> bool:
+    return played.is_idle and played.pings.rejected == 0
+
+
+@contextlib.contextmanager
+def _progress(scene: Scene) -> Iterator[Callable[[float, int], None]]:
+    """A bar over the days of the scene, on a terminal only."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[alerts]}"), TimeElapsedColumn())
+    with Progress(*columns, console=_console, disable=not _console.is_terminal) as progress:
+        task = progress.add_task("playing", total=scene.until_s - scene.from_s, alerts="")
+
+        def tell(at_s: float, alerts: int) -> None:
+            moment = datetime.fromtimestamp(scene.time_us(at_s) / 1e6, UTC)
+            progress.update(
+                task, completed=at_s - scene.from_s, description=f"playing {moment:%A %H:%M}", alerts=f"{alerts} alerts"
+            )
+
+        yield tell
+
+
+def _serve_on(scene: Scene, service: Child, keys: Keys) -> None:
+    """Say how to look around, and wait for Ctrl-C."""
+    crime = scene.crimes[0] if scene.crimes else None
+    reference = crime.reference if crime else "…"
+    lines = [
+        "",
+        f"TrailMatch is at {service.address} until you press Ctrl-C; its API is described at {service.address}/docs",
+        f"(sign in there with any name and, as the password, this key of {FORCE}'s: {keys.force})",
+        "",
+        f"KEY={keys.force}",
+        f'curl -H "Authorization: Bearer $KEY" {service.address}/v1/alerts',
+        f'curl -H "Authorization: Bearer $KEY" "{service.address}/v1/incidents?force={FORCE}&reference={reference}"',
+        f'curl -N -H "Authorization: Bearer $KEY" {service.address}/v1/alerts/stream',
+    ]
+    _say("\n".join(lines))
+    with contextlib.suppress(KeyboardInterrupt):
+        service.wait()
+
+
+def _say(words: str) -> None:
+    _console.print(words, highlight=False, markup=False, soft_wrap=True)
