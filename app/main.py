@@ -7,9 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from app import docs, health
-from app.alerts.dispatcher import Dispatcher
 from app.alerts.routes import router as alerts
-from app.alerts.stream import AlertStream
 from app.db import connect_pool
 from app.devices.routes import router as devices
 from app.errors import add_error_handlers
@@ -21,6 +19,7 @@ from app.migrate import refuse_unless_migrated
 from app.pings.routes import router as pings
 from app.requests import RequestRecorder
 from app.settings import Settings
+from app.wake import listening
 from app.wearers.routes import router as wearers
 
 DESCRIPTION = """
@@ -31,8 +30,8 @@ Every endpoint but liveness needs an API key: `Authorization: Bearer tm_…`.
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Make the application; `settings.database_url` must be that of a migrated database."""
+def create_app(settings: Settings, database_url: str) -> FastAPI:
+    """Make the application on a migrated database (`app.postgres.database_url` gives its address)."""
     app = FastAPI(
         title="TrailMatch",
         version=version("trailmatch"),
@@ -43,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=None,
     )
     app.state.settings = settings
+    app.state.database_url = database_url
     add_error_handlers(app)
     for router in (pings, devices, wearers, incidents, matching, alerts, health.router, docs.router):
         app.include_router(router)
@@ -52,16 +52,15 @@ def create_app(settings: Settings) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    settings: Settings = app.state.settings
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(connect_pool(settings.url()))
-        app.state.pool = pool
-        async with pool.acquire() as connection:
+        app.state.pool = await stack.enter_async_context(connect_pool(app.state.database_url))
+        async with app.state.pool.acquire() as connection:
             await refuse_unless_migrated(connection)
             await publish_built_in(connection)
-        app.state.stream = await stack.enter_async_context(AlertStream(pool))
-        await stack.enter_async_context(Dispatcher(pool))
+        app.state.hints = await stack.enter_async_context(listening(app.state.pool))
         app.state.matcher = None
-        if settings.matcher:
+        if app.state.settings.matcher:
+            # Connections of its own, so that requests and matching never wait for each other's.
+            pool = await stack.enter_async_context(connect_pool(app.state.database_url))
             app.state.matcher = await stack.enter_async_context(running_matcher(pool))
         yield

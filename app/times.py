@@ -7,7 +7,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_datetime(us: int) -> datetime:
-    """Give the instant as a datetime; outside the years 1 to 9999, the nearest end (the database reads it as infinity)."""
+    """Give the instant as a datetime; outside the years 1 to 9999 the nearest end, infinity to a database."""
     try:
         return EPOCH + timedelta(microseconds=int(us))
     except OverflowError:

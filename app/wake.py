@@ -5,7 +5,7 @@ A hint may be lost, so nobody relies on one: whoever waits also looks by itself 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import structlog
@@ -26,30 +26,47 @@ async def send_hint(connection: Connection, topic: str) -> None:
     await connection.execute(SEND, topic)
 
 
-class Hints:
-    """Wakes waiters by topic: pings, incidents, rejoin, due, outbox, stream."""
+class Bell:
+    """Rings when one of its topics is hinted at, also while its owner is busy elsewhere."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self.ringing = asyncio.Event()
 
-    async def wait(self, topics: set[str], timeout_s: float) -> None:
-        """Return when one of the topics is hinted at, or after the time at the latest."""
-        event = asyncio.Event()
-        for topic in topics:
-            self._waiting.setdefault(topic, set()).add(event)
+    async def wait(self, timeout_s: float) -> bool:
+        """Return True once it has rung since the last wait, or False after the time at the latest."""
         try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), timeout_s)
+            await asyncio.wait_for(self.ringing.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        self.ringing.clear()
+        return True
+
+
+class Hints:
+    """Bells by topic: pings, incidents, rejoin, due, outbox, stream."""
+
+    def __init__(self) -> None:
+        self._bells: dict[str, set[Bell]] = {}
+
+    @contextlib.contextmanager
+    def bell(self, *topics: str) -> Iterator[Bell]:
+        """Hang up a bell for the block."""
+        bell = Bell()
+        for topic in topics:
+            self._bells.setdefault(topic, set()).add(bell)
+        try:
+            yield bell
         finally:
             for topic in topics:
-                self._waiting[topic].discard(event)
+                self._bells[topic].discard(bell)
 
     def give(self, topic: str) -> None:
-        """Wake whoever waits for this topic."""
-        for event in self._waiting.get(topic, ()):
-            event.set()
+        """Ring every bell of this topic."""
+        for bell in self._bells.get(topic, ()):
+            bell.ringing.set()
 
-    def _heard(self, _connection: object, _process_id: int, _channel: str, topic: object) -> None:
+    def heard(self, _connection: object, _process_id: int, _channel: str, topic: object) -> None:
+        """Take a notification from the database."""
         self.give(str(topic))
 
 
@@ -69,14 +86,25 @@ async def _listen(pool: Pool, hints: Hints) -> None:
     while True:
         try:
             async with pool.acquire() as connection:
-                ended = asyncio.Event()
-                connection.add_termination_listener(lambda _: ended.set())  # noqa: B023 - set in this very round
-                await connection.add_listener(CHANNEL, hints._heard)  # noqa: SLF001 - the callback of this module's class
+                await connection.add_listener(CHANNEL, hints.heard)
                 try:
-                    await ended.wait()
+                    await _ended(connection)
                 finally:
                     if not connection.is_closed():
-                        await connection.remove_listener(CHANNEL, hints._heard)  # noqa: SLF001 - as above
+                        await connection.remove_listener(CHANNEL, hints.heard)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("listening for hints failed", error=type(error).__name__)
         await asyncio.sleep(_RETRY_S)
+
+
+async def _ended(connection: Connection) -> None:
+    ended = asyncio.Event()
+
+    def end(_connection: object) -> None:
+        ended.set()
+
+    connection.add_termination_listener(end)
+    try:
+        await ended.wait()
+    finally:
+        connection.remove_termination_listener(end)

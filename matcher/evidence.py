@@ -60,9 +60,9 @@ class Evidence:
 def evaluate(trails: Trails, incident: Incident, profile: Profile) -> Evidence | None:
     """Weigh what one wearer's trails say of one incident; None if nothing places them inside the circle.
 
-    A pure function of its arguments. `trails` holds only fixes of this wearer: one trail for each device and fitting, so
-    that no line is drawn over a time in which somebody else wore the tag. Of trails that overlap in time, the positions,
-    seconds and visits add up.
+    A pure function of its arguments. `trails` holds only fixes of this wearer: one trail for each device and fitting,
+    so that no line is drawn over a time in which somebody else wore the tag. Of trails that overlap in time, the
+    positions, seconds and visits add up.
 
     Raises ValueError if the profile has no circle for the offence.
     """

@@ -46,7 +46,7 @@ class Profile:
 
 
 def profile_from(name: str, settings: dict[str, object]) -> Profile:
-    """Make a profile from what `settings()` gave. Raises ValueError if a setting is missing, unknown or out of range."""
+    """Make a profile from what `settings()` gave. Raises ValueError if one is missing, unknown or out of range."""
     try:
         fields = dict(settings)
         circles = {offence: Circle(**circle) for offence, circle in dict(fields.pop("circles")).items()}  # type: ignore[call-overload]

@@ -1,5 +1,107 @@
-"""The API's alerts."""
+"""Alerts over HTTP: lists, one alert, and the live stream."""
 
-from fastapi import APIRouter
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from app import metrics
+from app.access.keys import is_still_valid, requires
+from app.access.viewer import Viewer
+from app.alerts.reading import find_alert, find_last_position, list_alerts, read_stream
+from app.alerts.schemas import Alert, AlertPage
+from app.db import Pool
+from app.pages import After, Limit, link_next
+from app.wake import Hints
 
 router = APIRouter(prefix="/v1", tags=["alerts"])
+
+Reader = Annotated[Viewer, Depends(requires("alerts:read"))]
+State = Literal["new", "in_review", "awaiting_second_check", "decided", "withdrawn"]
+
+# Also how soon a stream notices that its key was revoked, and how often proxies see a sign of life.
+HEARTBEAT_S = 15.0
+REVISIONS_A_READ = 100
+
+
+@router.get("/alerts")
+async def get_alerts(
+    request: Request,
+    response: Response,
+    viewer: Reader,
+    after: After = 0,
+    limit: Limit = 100,
+    state: State | None = None,
+) -> AlertPage:
+    """Give the alerts that the caller may see, in the order in which they were raised, a page at a time."""
+    async with request.app.state.pool.acquire() as connection, connection.transaction():
+        alerts, last = await list_alerts(connection, viewer, after, limit, state)
+    return AlertPage(alerts=alerts, next=link_next(request, response, last, len(alerts), limit))
+
+
+@router.get(
+    "/alerts/stream",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "Server-sent events: `id` is the stream position, `event` is `alert.` and the revision's "
+            "kind, `data` is the alert as JSON. Reconnect with `Last-Event-ID` and nothing is missed.",
+            "content": {
+                "text/event-stream": {
+                    "example": 'id: 41\nevent: alert.raised\ndata: {"number":"A-3F0QZ1XW","state":"new"}\n\n'
+                }
+            },
+        }
+    },
+)
+async def stream_alerts(
+    request: Request,
+    viewer: Reader,
+    after: Annotated[
+        int | None,
+        Query(ge=0, description="Begin after this position; 0 gives everything. Without it: what comes now."),
+    ] = None,
+    last_event_id: Annotated[
+        int | None, Header(ge=0, description="As `after`; sent by clients that reconnect.")
+    ] = None,
+) -> StreamingResponse:
+    """Give every alert revision that the caller may see, as it is dispatched."""
+    pool: Pool = request.app.state.pool
+    position = last_event_id if last_event_id is not None else after
+    if position is None:
+        async with pool.acquire() as connection:
+            position = await find_last_position(connection)
+    return StreamingResponse(
+        _events(pool, request.app.state.hints, viewer, position),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+@router.get("/alerts/{alert_id}")
+async def get_alert(request: Request, viewer: Reader, alert_id: UUID) -> Alert:
+    """Give one alert as its last revision left it."""
+    async with request.app.state.pool.acquire() as connection, connection.transaction():
+        return await find_alert(connection, viewer, alert_id)
+
+
+async def _events(pool: Pool, hints: Hints, viewer: Viewer, position: int) -> AsyncIterator[str]:
+    """Write events as they come. No connection is held while a client reads, so a slow one holds nobody up."""
+    metrics.STREAM_CLIENTS.inc()
+    try:
+        with hints.bell("stream") as bell:
+            yield ": open\n\n"
+            while True:
+                async with pool.acquire() as connection, connection.transaction():
+                    if not await is_still_valid(connection, viewer):
+                        return
+                    revisions, read_to = await read_stream(connection, viewer, position, REVISIONS_A_READ)
+                for place, alert in revisions:
+                    yield f"id: {place}\nevent: alert.{alert.kind}\ndata: {alert.model_dump_json()}\n\n"
+                is_full, position = len(revisions) == REVISIONS_A_READ, read_to
+                if not is_full and not await bell.wait(HEARTBEAT_S):
+                    yield ": still here\n\n"
+    finally:
+        metrics.STREAM_CLIENTS.dec()

@@ -1,5 +1,6 @@
 """The context of pairs: all that the evaluation of an incident and a wearer may depend on, read in one snapshot."""
 
+from itertools import pairwise
 from typing import NamedTuple
 from uuid import UUID
 
@@ -54,9 +55,7 @@ async def read_contexts(connection: Connection, pairs: list[Pair]) -> list[Conte
     wearers = {r["wearer_id"]: r["reference"] for r in await connection.fetch(WEARERS, [p.wearer_id for p in pairs])}
     profiles = await find_profiles(connection, sorted({row["profile_id"] for row in incidents.values()}))
     judged = {i: incident_of(row) for i, row in incidents.items()}
-    reaches = [
-        reach(judged[p.incident_id], profiles[incidents[p.incident_id]["profile_id"]].profile) for p in pairs
-    ]
+    reaches = [reach(judged[p.incident_id], profiles[incidents[p.incident_id]["profile_id"]].profile) for p in pairs]
     trails = await _read_trails(connection, pairs, reaches)
     return [
         Context(
@@ -79,8 +78,8 @@ _PING = np.dtype(
     [("pair", "i4"), ("fitting", "i8"), ("fixed_at", "M8[us]"), ("lon_e7", "i4"), ("lat_e7", "i4")],
 )
 
-# A fitting is a row of effective_activation: two fittings of one device are two trails, for in between somebody else may
-# have worn it. The bounds at the end repeat the join's, so that the planner leaves other days' partitions out.
+# A fitting is a row of effective_activation: two fittings of one device are two trails, for in between somebody else
+# may have worn it. The bounds at the end repeat the join's, so that the planner leaves other days' partitions out.
 READ_TRAILS = """
 SELECT (c.ordinal - 1)::int AS pair, a.fitting, p.fixed_at, p.lon_e7, p.lat_e7
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS c (wearer_id, from_at, to_at, ordinal)
@@ -112,5 +111,5 @@ async def _read_trails(connection: Connection, pairs: list[Pair], reaches: list[
     bounds = np.searchsorted(rows["pair"], np.arange(len(pairs) + 1))
     return [
         trails_from_columns(part["fitting"], part["fixed_at"].astype(np.int64), part["lon_e7"], part["lat_e7"])
-        for part in (rows[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+        for part in (rows[a:b] for a, b in pairwise(bounds))
     ]

@@ -87,7 +87,10 @@ SET generation = excluded.generation, claim_token = NULL, claimed_until = NULL, 
 
 
 async def add_candidates(connection: Connection, candidates: list[Candidate]) -> None:
-    """Make due the pair of each incident and whoever wore the device then; a device that nobody wore waits for its activation."""
+    """Make due the pair of each incident and whoever wore the device then.
+
+    The hit of a device that nobody wore then waits for its activation.
+    """
     if not candidates:
         return
     await connection.execute(LOCK)

@@ -1,7 +1,7 @@
 """The second stage of the matcher: pairs that are due are evaluated, and what was found is written.
 
-The generation of a pair is read before its context, and compared again when the result is written: if anything fell into
-the context in between, the generation has moved and the result is thrown away (docs/decisions/0003).
+The generation of a pair is read before its context, and compared again when the result is written: if anything fell
+into the context in between, the generation has moved and the result is thrown away (docs/decisions/0003).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ PAIRS_A_CLAIM = 500
 
 log = structlog.get_logger("trailmatch.evaluate")
 
-# A pair that failed waits longer each time, up to an hour, so that it does not hold up the others; it is never given up.
+# A pair that failed waits longer each time, up to an hour, so it does not hold up the others; it is never given up.
 CLAIM = """
 UPDATE due SET claim_token = $1, claimed_until = now() + $2, attempts = attempts + 1
 WHERE (incident_id, wearer_id) IN (
@@ -76,7 +76,9 @@ def _evaluate_all(contexts: list[Context]) -> tuple[list[Outcome], dict[Pair, st
     failed: dict[Pair, str] = {}
     for context in contexts:
         try:
-            found = None if context.is_withdrawn else evaluate(context.trails, context.incident, context.profile.profile)
+            found = (
+                None if context.is_withdrawn else evaluate(context.trails, context.incident, context.profile.profile)
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, the other pairs go on and this one is tried again
             failed[context.pair] = f"{type(error).__name__}: {error}"
         else:
@@ -97,7 +99,10 @@ FOR UPDATE OF due SKIP LOCKED
 async def _hold(connection: Connection, claimed: list[Claimed]) -> set[Pair]:
     """Lock the pairs whose generation has not moved since it was read; the others are due again."""
     rows = await connection.fetch(
-        HOLD, [c.pair.incident_id for c in claimed], [c.pair.wearer_id for c in claimed], [c.generation for c in claimed]
+        HOLD,
+        [c.pair.incident_id for c in claimed],
+        [c.pair.wearer_id for c in claimed],
+        [c.generation for c in claimed],
     )
     return {Pair(row["incident_id"], row["wearer_id"]) for row in rows}
 

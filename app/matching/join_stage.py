@@ -1,7 +1,7 @@
 """The first stage of the matcher: what has come in is joined, and the pairs that may be matches become due.
 
 Three inboxes: batches of pings, versions of incidents, stretches of trail that changed their wearer. Each is claimed,
-read in a snapshot begun after the claim, joined with no connection held, and written together with the end of the claim.
+read in a snapshot begun after the claim, joined with no connection held, and written together with the claim's end.
 Of a ping and an incident that meet, at least one side sees the other: a claim's snapshot is younger than its batch's
 commit, an arrival's is younger than its version's (docs/decisions/0003).
 """
@@ -138,7 +138,8 @@ WHERE rejoin_id IN (
     SELECT rejoin_id FROM rejoin WHERE claimed_until IS NULL OR claimed_until < now()
     ORDER BY rejoin_id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
-RETURNING device_id, greatest(from_at, timestamptz '1970-01-01') AS from_at, least(to_at, timestamptz '9000-01-01') AS to_at
+RETURNING device_id, greatest(from_at, timestamptz '1970-01-01') AS from_at,
+    least(to_at, timestamptz '9000-01-01') AS to_at
 """
 RENEW_REJOINS = "UPDATE rejoin SET claimed_until = now() + $2 WHERE claim_token = $1"
 FINISH_REJOINS = "DELETE FROM rejoin WHERE claim_token = $1 RETURNING rejoin_id"

@@ -40,12 +40,28 @@ class Selection(NamedTuple):
     context_from_us: Longs
     context_to_us: Longs
 
+    def take(self, rows: npt.NDArray[np.intp]) -> "Selection":
+        """Select some of these again."""
+        incidents = self.incidents
+        return Selection(
+            [self.incident_id[row] for row in rows],
+            Incidents(
+                incidents.lon_deg[rows],
+                incidents.lat_deg[rows],
+                incidents.radius_m[rows],
+                incidents.from_us[rows],
+                incidents.to_us[rows],
+            ),
+            self.context_from_us[rows],
+            self.context_to_us[rows],
+        )
+
 
 class OpenIncidents:
     """Grows with the incidents ever published; a new version takes the place of the one before.
 
-    Not for two tasks at once: each stage of the matcher keeps its own, and brings it up to date in the snapshot in which
-    it reads the pings.
+    Not for two tasks at once: each stage of the matcher keeps its own, and brings it up to date in the snapshot in
+    which it reads the pings.
     """
 
     def __init__(self) -> None:
@@ -74,7 +90,7 @@ class OpenIncidents:
             self._last_publish_seq = row["publish_seq"]
 
     def between(self) -> Between:
-        """Give the loosest rule for lines between pings of all profiles in use: candidates are judged by their own later."""
+        """Give the loosest rule of all profiles in use for lines between pings: each pair is judged by its own later."""
         return Between(
             max((p.max_gap_s for p in self._profiles.values()), default=300.0),
             max((p.max_speed_mps for p in self._profiles.values()), default=60.0),

@@ -56,8 +56,6 @@ async def find_profiles(connection: Connection, profile_ids: list[int]) -> dict[
     """Give profiles by id."""
     rows = await connection.fetch(FIND, profile_ids)
     return {
-        row["profile_id"]: StoredProfile(
-            row["profile_id"], row["version"], profile_from(row["name"], row["settings"])
-        )
+        row["profile_id"]: StoredProfile(row["profile_id"], row["version"], profile_from(row["name"], row["settings"]))
         for row in rows
     }

@@ -19,14 +19,12 @@ _DAY_US = 86_400_000_000
 
 
 def runs_of(device_id: Ints, fixed_at_us: Longs, apart_us: int = 3_600_000_000) -> Stretches:
-    """Give the stretches of time that pings in any order cover, device by device; longer pauses than `apart_us` divide."""
+    """Give the stretches of time that pings, in any order, cover; pauses longer than `apart_us` divide them."""
     order = np.lexsort((fixed_at_us, device_id))
     device, time = device_id[order], fixed_at_us[order]
     if device.size == 0:
         return Stretches(device.astype(np.int32), time.astype(np.int64), time.astype(np.int64))
-    starts = np.flatnonzero(
-        np.concatenate(([True], (device[1:] != device[:-1]) | (time[1:] - time[:-1] > apart_us)))
-    )
+    starts = np.flatnonzero(np.concatenate(([True], (device[1:] != device[:-1]) | (time[1:] - time[:-1] > apart_us))))
     ends = np.append(starts[1:], device.size) - 1
     return Stretches(device[starts].astype(np.int32), time[starts].astype(np.int64), time[ends].astype(np.int64))
 
@@ -43,7 +41,11 @@ def stretches_about(runs: Stretches, incidents: OpenIncidents) -> tuple[Selectio
         return incidents.meeting(0, -1), widened
     selection = incidents.meeting(int(widened.from_us.min()), int(widened.to_us.max()))
     meets = _meets_any(widened, selection.incidents)
-    return selection, _merged(Stretches(*(column[meets] for column in widened)))
+    return selection, _merged(_some(widened, meets))
+
+
+def _some(stretches: Stretches, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Stretches:
+    return Stretches(stretches.device_id[rows], stretches.from_us[rows], stretches.to_us[rows])
 
 
 def _meets_any(stretches: Stretches, incidents: Incidents) -> npt.NDArray[np.bool_]:
@@ -61,7 +63,7 @@ def _merged(stretches: Stretches) -> Stretches:
     """Join stretches of one device that overlap or touch, so that no ping is read twice."""
     order = np.lexsort((stretches.from_us, stretches.device_id))
     merged: list[tuple[int, int, int]] = []
-    for device, from_us, to_us in zip(*(column[order].tolist() for column in stretches), strict=True):
+    for device, from_us, to_us in zip(*(column.tolist() for column in _some(stretches, order)), strict=True):
         if merged and merged[-1][0] == device and from_us <= merged[-1][2]:
             merged[-1] = (device, merged[-1][1], max(to_us, merged[-1][2]))
         else:
@@ -73,24 +75,19 @@ def _merged(stretches: Stretches) -> Stretches:
 def boxes_around(selection: Selection, between: Between) -> Iterator[tuple[Box, Selection]]:
     """Cut the time of all these incidents into pieces; for each, what to read and which incidents to join with it.
 
-    A piece is read with the longest gap on both sides, so that no line is lost between two pieces; and as far around as a
-    line can reach into a circle from outside it.
+    A piece is read with the longest gap on both sides, so that no line is lost between two pieces; and as far around as
+    a line can reach into a circle from outside it.
     """
     incidents = selection.incidents
     gap_us = round(between.max_gap_s * 1e6)
     first = incidents.from_us // PIECE_US
     last = incidents.to_us // PIECE_US
-    pieces = np.unique(np.concatenate([np.arange(a, b + 1) for a, b in zip(first, last, strict=True)] or [[]]))
-    for piece in pieces.astype(np.int64):
+    pieces = {piece for a, b in zip(first.tolist(), last.tolist(), strict=True) for piece in range(a, b + 1)}
+    for piece in sorted(pieces):
         rows = np.flatnonzero((first <= piece) & (piece <= last))
-        part = Selection(
-            [selection.incident_id[row] for row in rows],
-            Incidents(*(column[rows] for column in incidents)),
-            selection.context_from_us[rows],
-            selection.context_to_us[rows],
-        )
-        from_us = max(int(piece) * PIECE_US, int(part.incidents.from_us.min())) - gap_us
-        to_us = min((int(piece) + 1) * PIECE_US, int(part.incidents.to_us.max())) + gap_us
+        part = selection.take(rows)
+        from_us = max(piece * PIECE_US, int(part.incidents.from_us.min())) - gap_us
+        to_us = min((piece + 1) * PIECE_US, int(part.incidents.to_us.max())) + gap_us
         yield _box(from_us, to_us, part.incidents, between), part
 
 

@@ -31,7 +31,7 @@ WHERE p.fixed_at BETWEEN $4 AND $5
 
 
 async def read_stretches(connection: Connection, stretches: Stretches) -> Trails:
-    """Read parts of trails, by device; cost grows with the parts and the pings in them, not with what else is stored."""
+    """Read parts of trails, by device; cost grows with what is read, not with what is stored."""
     if stretches.device_id.size == 0:
         return trails_from_columns([], [], [], [])
     await probe_by_key(connection)

@@ -1,0 +1,134 @@
+"""The matcher as it runs, in the service's process or in one of its own: loops over the stages, and their warm-up."""
+
+import asyncio
+import contextlib
+import os
+import platform
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib.metadata import version
+from uuid import UUID, uuid4
+
+import asyncpg
+import numpy as np
+import structlog
+
+from app import metrics
+from app.alerts.dispatcher import dispatch
+from app.db import Pool
+from app.matching.evaluate_stage import evaluate_due
+from app.matching.join_stage import PINGS_A_CLAIM, join_arrivals, join_batches, join_rejoins
+from app.matching.lease import LeaseLost
+from app.matching.open_incidents import OpenIncidents
+from app.wake import Bell, Hints, listening
+from matcher.evidence import ALGORITHM, Incident, evaluate
+from matcher.profile import RADIUS_100M
+from matcher.trails import trails_from_columns
+
+# Hints can be lost, so every loop also looks by itself.
+POLL_S = 0.5
+_PAUSE_AFTER_TROUBLE_S = 1.0
+
+log = structlog.get_logger("trailmatch.matcher")
+
+INSERT_RUN = "INSERT INTO run (run_id, version, algorithm, host, process_id) VALUES ($1, $2, $3, $4, $5)"
+
+
+class Matcher:
+    """One execution of the matcher: its loops, and whether its kernels are compiled."""
+
+    def __init__(self, pool: Pool, run_id: UUID) -> None:
+        self._pool = pool
+        self.run_id = run_id
+        self.is_warm = False
+        self._arrivals = OpenIncidents()
+        self._rejoins = OpenIncidents()
+        self._batches = OpenIncidents()
+        self._pings_a_claim = PINGS_A_CLAIM
+
+    async def run(self, hints: Hints) -> None:
+        """Work until cancelled."""
+        await asyncio.to_thread(warm_up)
+        self.is_warm = True
+        with contextlib.ExitStack() as stack:
+            async with asyncio.TaskGroup() as loops:
+                for stage, topic, step in (
+                    ("arrivals", "incidents", self._join_arrivals),
+                    ("rejoins", "rejoin", self._join_rejoins),
+                    ("batches", "pings", self._join_batches),
+                    ("evaluate", "due", self._evaluate),
+                    ("dispatch", "outbox", self._dispatch),
+                ):
+                    bell = stack.enter_context(hints.bell(topic))
+                    loops.create_task(_repeat(stage, step, bell), name=f"matcher {stage}")
+
+    async def _join_arrivals(self) -> int:
+        return await join_arrivals(self._pool, self._arrivals)
+
+    async def _join_rejoins(self) -> int:
+        return await join_rejoins(self._pool, self._rejoins)
+
+    async def _join_batches(self) -> int:
+        # After trouble one batch at a time, so that one that cannot be joined does not hold up the others with it.
+        pings, self._pings_a_claim = self._pings_a_claim, 1
+        joined = await join_batches(self._pool, self._batches, pings)
+        self._pings_a_claim = PINGS_A_CLAIM
+        return joined
+
+    async def _evaluate(self) -> int:
+        return await evaluate_due(self._pool, self.run_id)
+
+    async def _dispatch(self) -> int:
+        return await dispatch(self._pool)
+
+
+@contextlib.asynccontextmanager
+async def running_matcher(pool: Pool) -> AsyncIterator[Matcher]:
+    """Run a matcher for the block; it warms up while the block has already begun."""
+    matcher = Matcher(pool, uuid4())
+    await pool.execute(
+        INSERT_RUN, matcher.run_id, version("trailmatch"), ALGORITHM, platform.node() or "unknown", os.getpid()
+    )
+    async with listening(pool) as hints:
+        task = asyncio.create_task(matcher.run(hints), name="matcher")
+        task.add_done_callback(_say_why_it_ended)
+        try:
+            yield matcher
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def warm_up() -> None:
+    """Compile the kernels, or load them from the cache, by evaluating a ping at a crime."""
+    trails = trails_from_columns([1, 1], [0, 60_000_000], [0, 1_000], [515_000_000, 515_000_000])
+    found = evaluate(trails, Incident(0.0, 51.5, "OTHER", 0, 60_000_000), RADIUS_100M)
+    assert found is not None
+    assert found.n_pings == np.int64(2)
+
+
+async def _repeat(stage: str, step: Callable[[], Awaitable[int]], bell: Bell) -> None:
+    """Take step after step; when there is nothing to do, wait for the bell, when there is trouble, a while."""
+    while True:
+        started = time.perf_counter()
+        try:
+            done = await step()
+        except LeaseLost:
+            log.warning("somebody else took the work", stage=stage)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            # A deadlock, a restart, a lost connection: nothing was written, and the claim comes back when it runs out.
+            log.warning("the database failed a stage", stage=stage, error=type(error).__name__)
+            await asyncio.sleep(_PAUSE_AFTER_TROUBLE_S)
+        except Exception:
+            log.exception("a stage failed", stage=stage)
+            await asyncio.sleep(_PAUSE_AFTER_TROUBLE_S)
+        else:
+            if done:
+                metrics.MATCH_SECONDS.labels(stage).observe(time.perf_counter() - started)
+            else:
+                await bell.wait(POLL_S)
+
+
+def _say_why_it_ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("the matcher ended", error=repr(error))
