@@ -72,7 +72,7 @@ async def play(scene: Scene, address: str, keys: Keys, tell: Callable[[float, in
             await player.deliver_all(lambda at_s: tell(at_s, ear.raised))
             playing_s = time.perf_counter() - began_s
             is_idle = await _until_idle(force)
-            matches, alerts = await _read_all(probation, "/v1/matches"), await _read_all(probation, "/v1/alerts")
+            matches, alerts = await _read_all(probation, "matches"), await _read_all(probation, "alerts")
             await ear.wait_until_raised(len(alerts), _HEARD_WITHIN_S)
     except httpx.TransportError as error:
         raise Failure(f"the service does not answer: {error or type(error).__name__}") from error
@@ -171,12 +171,12 @@ async def _until_idle(client: httpx.AsyncClient) -> bool:
     return False
 
 
-async def _read_all(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
+async def _read_all(client: httpx.AsyncClient, noun: str) -> list[dict[str, Any]]:
     """Every record of a list, page by page as its Link header leads."""
     records = list[dict[str, Any]]()
-    page: str | None = path
+    page: str | None = f"/v1/{noun}?limit=1000"
     while page is not None:
         answer = (await client.get(page)).raise_for_status()
-        records += answer.json()["items"]
+        records += answer.json()[noun]
         page = answer.links.get("next", {}).get("url")
     return records
