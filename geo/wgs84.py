@@ -2,9 +2,9 @@
 
 The Gauss mid-latitude method: the meridian's and the parallel's radii of curvature at the *mean* latitude of the two
 points, and the azimuth at the first point from that at the middle by half the convergence of the meridians
-(R. H. Rapp, Geometric Geodesy, Part I, 1991, on Gauss's mid-latitude formulas). Against the geodesic the distance is within 1 cm at 10 km up to 70 degrees
-of latitude and within 4 cm up to 80; the error grows with the cube of the distance (docs/decisions/0001-the-join.md).
-With the radii at one end it would be 3.8 m at 10 km in England.
+(R. H. Rapp, Geometric Geodesy, Part I, 1991, on Gauss's mid-latitude formulas). Against the geodesic the distance is
+within 1 cm at 10 km up to 70 degrees of latitude and within 4 cm up to 80; the error grows with the cube of the
+distance (docs/decisions/0001-the-join.md). With the radii at one end it would be 3.8 m at 10 km in England.
 """
 
 import math

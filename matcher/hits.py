@@ -42,8 +42,9 @@ class Hits(NamedTuple):
 
 def no_hits(rows: int = 0) -> Hits:
     """Make the columns of so many hits, their values not yet set."""
-    columns = {name: np.empty(rows, dtype=np.float64 if name in FLOAT_COLUMNS else np.int64) for name in Hits._fields}
-    return Hits(**columns)
+    return Hits._make(
+        np.empty(rows, dtype=np.float64 if name in METRES_AND_SECONDS else np.int64) for name in Hits._fields
+    )
 
 
-FLOAT_COLUMNS = {"closest_m", "near_m", "inside_s"}
+METRES_AND_SECONDS = {"closest_m", "near_m", "inside_s"}

@@ -1,4 +1,4 @@
-"""The grid of incidents: which incidents may a ping at this place and time concern?
+"""The grid of incidents, which answers: what incidents may a ping at this place and time concern.
 
 Space is cut into cells of equal degrees and time into slots, both of lengths that are powers of two, so that a shift
 finds them. An incident's size chooses its *level*: cells at least twice as wide as its circle and slots at least as
@@ -7,6 +7,7 @@ an incident stands in the bucket of every (cell, slot) that it touches, and a pi
 Different cells may share a bucket: the grid names candidates, and an exact test always follows.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,12 @@ LARGEST_SLOT_BITS = 63
 # With four to eight buckets for each entry most lookups of a ping far from everything end at an empty one.
 BUCKETS_PER_ENTRY = 4
 
+HASHED_BITS = 62
+MASK = (1 << HASHED_BITS) - 1
+
+# Wider than the longest line (matcher.join.MAX_LINE_M) and the largest box are at 85 degrees, taken together.
+ASTRIDE_E7 = 45 * E7_PER_DEGREE
+
 # A circle's box is widened by this much against rounding: 2e-7 degrees, 2 cm.
 BOX_MARGIN_E7 = 2
 
@@ -57,14 +64,16 @@ def incident_grid(incidents: Incidents) -> IncidentGrid:
     Raises ValueError if the incidents are not as `Incidents` says.
     """
     check_incidents(incidents)
-    incidents = Incidents(*(np.require(column, requirements=["C", "W"]) for column in incidents))
+    incidents = Incidents._make(np.require(column, requirements=["C", "W"]) for column in incidents)
     half_lon_e7, half_lat_e7 = _boxes(incidents)
     cell_bits = _bits(4 * half_lat_e7, SMALLEST_CELL_BITS, CELL_BITS_STEP)
     window_us = incidents.to_us.astype(np.float64) - incidents.from_us.astype(np.float64)
     slot_bits = np.minimum(_bits(window_us, SMALLEST_SLOT_BITS, SLOT_BITS_STEP), LARGEST_SLOT_BITS)
     levels, level_of = np.unique(np.stack([cell_bits, slot_bits]), axis=1, return_inverse=True)
+    cells, slots = np.ascontiguousarray(levels)
+    no_buckets, no_entries = np.zeros(cells.size, dtype=np.int64), np.zeros(0, dtype=np.int32)
     grid = IncidentGrid(
-        incidents, half_lon_e7, half_lat_e7, *np.ascontiguousarray(levels), *_no_buckets(levels.shape[1])
+        incidents, half_lon_e7, half_lat_e7, cells, slots, no_buckets, no_buckets, no_entries, no_entries
     )
     return _with_buckets(grid, level_of.reshape(-1))
 
@@ -84,11 +93,6 @@ def _bits(length: Floats, smallest: int, step: int) -> Longs:
     """The least number of bits, from `smallest` in steps, whose power of two is at least the length."""
     steps = np.ceil((np.log2(np.maximum(length, 1)) - smallest) / step)
     return smallest + step * np.maximum(steps, 0).astype(np.int64)
-
-
-def _no_buckets(levels: int) -> tuple[Longs, Longs, Ints, Ints]:
-    empty = np.zeros(levels, dtype=np.int64)
-    return empty, empty.copy(), np.zeros(1, dtype=np.int32), np.empty(0, dtype=np.int32)
 
 
 def _with_buckets(grid: IncidentGrid, level_of: Longs) -> IncidentGrid:
@@ -112,68 +116,54 @@ def _with_buckets(grid: IncidentGrid, level_of: Longs) -> IncidentGrid:
 @kernel
 def _count_cells(grid: IncidentGrid, level_of: Longs, counts: Longs) -> None:
     for i in range(level_of.size):
-        level = level_of[i]
-        west, south, east, north = _box_e7(grid, i)
-        slots = 1 + _slot(grid, level, grid.incidents.to_us[i]) - _slot(grid, level, grid.incidents.from_us[i])
-        rows = 1 + (north >> grid.cell_bits[level]) - (south >> grid.cell_bits[level])
         for turn in range(-1, 2):
-            first, last = lon_cells(grid.cell_bits[level], west, east, turn)
-            counts[i] += max(0, 1 + last - first) * rows * slots
+            west, east, south, north, first, last = _cells(grid, level_of[i], i, turn)
+            counts[i] += (1 + east - west) * (1 + north - south) * (1 + last - first)
 
 
 @kernel
 def _fill_buckets(grid: IncidentGrid, level_of: Longs, starts: Longs, bucket: Longs) -> None:
     for i in range(level_of.size):
-        level = level_of[i]
-        bits = grid.cell_bits[level]
-        west, south, east, north = _box_e7(grid, i)
-        k = starts[i]
+        level, k = level_of[i], starts[i]
         for turn in range(-1, 2):
-            first, last = lon_cells(bits, west, east, turn)
-            for x in range(first, last + 1):
-                for y in range(south >> bits, (north >> bits) + 1):
-                    for slot in range(
-                        _slot(grid, level, grid.incidents.from_us[i]), _slot(grid, level, grid.incidents.to_us[i]) + 1
-                    ):
-                        bucket[k] = bucket_of(grid, level, x, y, slot)
+            west, east, south, north, first, last = _cells(grid, level, i, turn)
+            for x in range(west, east + 1):
+                for y in range(south, north + 1):
+                    for slot in range(first, last + 1):
+                        bucket[k] = bucket_of(grid.first_bucket[level], grid.hash_bits[level], x, y, slot)
                         k += 1
 
 
 @kernel
-def _box_e7(grid: IncidentGrid, i: int) -> tuple[int, int, int, int]:
-    lon, lat = grid.incidents.lon_deg[i] * E7_PER_DEGREE, grid.incidents.lat_deg[i] * E7_PER_DEGREE
-    return (
-        int(np.floor(lon - grid.half_lon_e7[i])),
-        int(np.floor(lat - grid.half_lat_e7[i])),
-        int(np.ceil(lon + grid.half_lon_e7[i])),
-        int(np.ceil(lat + grid.half_lat_e7[i])),
-    )
+def _cells(grid: IncidentGrid, level: int, i: int, turn: int) -> tuple[int, int, int, int, int, int]:
+    """First and last column, row and slot that an incident touches, a turn of the Earth further east; columns 0, -1
+    where it does not stand there.
 
-
-@kernel
-def _slot(grid: IncidentGrid, level: int, time_us: int) -> int:
-    return int(time_us) >> int(grid.slot_bits[level])
-
-
-@kernel
-def lon_cells(bits: int, west_e7: int, east_e7: int, turn: int) -> tuple[int, int]:
-    """First and last cell of a stretch of longitudes that may reach past the antimeridian.
-
-    Turns -1, 0 and 1 give the parts west of, within and east of [-180, 180] degrees as cells within; last < first
-    where there is no such part.
+    Whatever lies within ASTRIDE_E7 of the antimeridian stands on both sides of it, so that a line across it needs no
+    thought: its longitudes run on past 180 degrees and find there what lies beyond.
     """
-    west = max(west_e7 - turn * FULL_TURN_E7, -HALF_TURN_E7)
-    east = min(east_e7 - turn * FULL_TURN_E7, HALF_TURN_E7)
-    if east < west:
-        return 0, -1
-    return west >> bits, east >> bits
+    cell, slot, half_lon_e7, half_lat_e7 = (
+        grid.cell_bits[level],
+        grid.slot_bits[level],
+        grid.half_lon_e7[i],
+        grid.half_lat_e7[i],
+    )
+    lon_e7, lat_e7 = (
+        grid.incidents.lon_deg[i] * E7_PER_DEGREE + turn * FULL_TURN_E7,
+        grid.incidents.lat_deg[i] * E7_PER_DEGREE,
+    )
+    west, east = math.floor(lon_e7 - half_lon_e7) >> cell, math.ceil(lon_e7 + half_lon_e7) >> cell
+    south, north = math.floor(lat_e7 - half_lat_e7) >> cell, math.ceil(lat_e7 + half_lat_e7) >> cell
+    if abs(lon_e7) > HALF_TURN_E7 + ASTRIDE_E7:
+        west, east = 0, -1
+    return west, east, south, north, grid.incidents.from_us[i] >> slot, grid.incidents.to_us[i] >> slot
 
 
 @kernel
-def bucket_of(grid: IncidentGrid, level: int, x: int, y: int, slot: int) -> int:
+def bucket_of(first_bucket: int, hash_bits: int, x: int, y: int, slot: int) -> int:
     """The bucket of a cell and slot: the top bits of a product (D. Knuth, TAOCP vol. 3, 6.4, multiplicative hashing).
 
     The mask makes Python's integers, which do not overflow, agree with compiled ones.
     """
-    mixed = (x * 0x1E3779B97F4A7C15 + y * 0x42B2AE3D27D4EB4F + slot * 0x165667B19E3779F9) & 0x3FFFFFFFFFFFFFFF
-    return grid.first_bucket[level] + (mixed >> (62 - grid.hash_bits[level]))
+    mixed = (int(x) * 0x1E3779B97F4A7C15 + int(y) * 0x42B2AE3D27D4EB4F + int(slot) * 0x165667B19E3779F9) & MASK
+    return int(first_bucket + (mixed >> (HASHED_BITS - hash_bits)))

@@ -58,7 +58,7 @@ _NONE = np.empty(0, dtype=np.int64)
 
 
 def _is_sorted(device: Longs, time: Longs) -> bool:
-    """Say whether rows are in order by device and time, with no two of one device and time (they need the full sort)."""
+    """Say whether rows stand in order by device and time, no two of one device and time (those need the full sort)."""
     same_device = device[1:] == device[:-1]
     later = time[1:] > time[:-1]
     return bool(np.all(np.where(same_device, later, device[1:] > device[:-1])))
