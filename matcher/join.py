@@ -136,7 +136,7 @@ def _candidates(grid: IncidentGrid, lookups: Lookups) -> Candidates:
 
 
 def _cut(columns: Columns, length: int) -> Columns:
-    return columns._make(column[:length] for column in columns)
+    return type(columns)._make(column[:length] for column in columns)
 
 
 def _with_room(found: Hits, hits: int, more: int) -> Hits:
