@@ -1,9 +1,8 @@
 """Settings from the environment: `TRAILMATCH_…`, and `DATABASE_URL` as every platform calls it."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.failure import Failure
@@ -17,15 +16,26 @@ class Settings(BaseSettings):
     )
 
     # None: an embedded PostgreSQL in `state_dir`. Never shown: it may hold a password.
-    database_url: Annotated[str, StringConstraints(pattern=r"^postgres(ql)?://")] | None = Field(
-        default=None, validation_alias="DATABASE_URL", repr=False
-    )
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL", repr=False)
     # The embedded database, its log and numba's cache; safe to delete once everything in it may go.
     state_dir: Path = Path(".trailmatch")
     # Whether the service matches in its own process; else `trailmatch worker` does.
     matcher: bool = True
     # The profile of incidents that name none.
     default_profile: str = "radius-100m"
+    # How much one body of pings may be: as sent, decompressed, and in rows.
+    max_body_bytes: int = Field(default=32 * 1024 * 1024, gt=0)
+    max_decoded_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
+    max_rows: int = Field(default=1_000_000, gt=0)
+    # Pings older than this many days are refused; None: none is too old.
+    ping_retention_days: int | None = Field(default=None, gt=0)
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return url
 
 
 def load_settings() -> Settings:
@@ -33,7 +43,10 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        reasons = [f"{_variable(str(each['loc'][0]))}: {each['msg']}" for each in error.errors(include_input=False)]
+        reasons = [
+            f"{_variable(str(each['loc'][0]))}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors(include_input=False)
+        ]
         raise Failure("; ".join(reasons)) from None
 
 

@@ -1,5 +1,99 @@
 """The API's pings."""
 
-from fastapi import APIRouter
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app import metrics
+from app.access.keys import requires
+from app.access.viewer import Viewer
+from app.errors import NotAllowed
+from app.pages import After, Limit, link_next
+from app.pings.body import read_body
+from app.pings.checks import MAX_AHEAD_US, TimeBounds
+from app.pings.compute import compute
+from app.pings.delivery import Delivery, Limits, read_delivery
+from app.pings.examples import REQUEST_BODY
+from app.pings.rejects import list_rejects
+from app.pings.schemas import PingError, PingReceipt, RejectedPage
+from app.pings.store import PingStore, Receipt
+from app.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["pings"])
+
+ERRORS_LISTED = 1_000
+IGNORED_LISTED = 50
+_DAY_US = 86_400_000_000
+
+Writer = Annotated[Viewer, Depends(requires("pings:write"))]
+Reader = Annotated[Viewer, Depends(requires("pings:read"))]
+
+
+@router.post("/pings", openapi_extra={"requestBody": REQUEST_BODY})
+async def post_pings(request: Request, viewer: Writer) -> PingReceipt:
+    """Store a batch of pings; one bad row never refuses the others.
+
+    The answer comes once the batch is on disk. Send a batch again whenever its answer was lost: what is stored
+    already is counted as duplicates.
+    """
+    if viewer.kind not in {"contractor", "operator"}:
+        raise NotAllowed(f"Pings come from tag contractors; {viewer.organisation} is a {viewer.kind} organisation.")
+    settings: Settings = request.app.state.settings
+    started = time.perf_counter()
+    body = await read_body(request, settings.max_body_bytes)
+    limits = Limits(settings.max_decoded_bytes, settings.max_rows)
+    now_us = time.time_ns() // 1_000
+    bounds = time_bounds(now_us, settings.ping_retention_days)
+    delivery = await compute(len(body.content), read_delivery, body, limits, bounds)
+    receipt = await _store_of(request).store(viewer, delivery)
+    metrics.INGEST_SECONDS.observe(time.perf_counter() - started)
+    _count(delivery, receipt, now_us)
+    return _answer(delivery, receipt)
+
+
+@router.get("/pings/rejected")
+async def get_rejected(
+    request: Request, response: Response, viewer: Reader, after: After = 0, limit: Limit = 100
+) -> RejectedPage:
+    """Give the rows of your organisation that were rejected and have not been accepted since, a page at a time.
+
+    They are kept for 30 days. `trailmatch pings retry` sends them through the checks again.
+    """
+    async with request.app.state.pool.acquire() as connection, connection.transaction():
+        rejected = await list_rejects(connection, viewer, after, limit)
+    last = rejected[-1].reject_id if rejected else after
+    return RejectedPage(rejected=rejected, next=link_next(request, response, last, len(rejected), limit))
+
+
+def time_bounds(now_us: int, retention_days: int | None) -> TimeBounds:
+    """What the time of a ping may be now; without retention it may be any since 1970."""
+    oldest_us = 0 if retention_days is None else now_us - retention_days * _DAY_US
+    return TimeBounds(oldest_us, now_us + MAX_AHEAD_US)
+
+
+def _store_of(request: Request) -> PingStore:
+    """The one store of this application, which remembers its database's devices and partitions."""
+    state = request.app.state
+    if not hasattr(state, "ping_store"):
+        state.ping_store = PingStore(state.pool)
+    store: PingStore = state.ping_store
+    return store
+
+
+def _count(delivery: Delivery, receipt: Receipt, now_us: int) -> None:
+    for outcome in ("accepted", "duplicates", "conflicts", "rejected"):
+        metrics.PINGS.labels(outcome).inc(getattr(receipt, outcome))
+    if delivery.pings.size:
+        metrics.PING_AGE.observe((now_us - int(delivery.pings["fixed_at_us"].max())) / 1e6)
+
+
+def _answer(delivery: Delivery, receipt: Receipt) -> PingReceipt:
+    listed = sorted(delivery.ignored.items(), key=lambda item: (-item[1], item[0]))[:IGNORED_LISTED]
+    return PingReceipt(
+        **receipt._asdict(),
+        errors=[PingError(**problem._asdict()) for problem in delivery.problems[:ERRORS_LISTED]],
+        errors_omitted=max(0, len(delivery.problems) - ERRORS_LISTED),
+        ignored_fields=dict(listed),
+        ignored_fields_omitted=len(delivery.ignored) - len(listed),
+    )

@@ -1,0 +1,174 @@
+"""The one transaction in which a batch of pings is stored.
+
+Locks are taken in one order by everybody, so that batches at the same time never wait for each other in a circle: days
+rising (shared: they exclude only sealing), keys of `ping` rising, `ping_conflict` rising, `dirty_hour` rising. Devices
+and partitions are made before, in transactions of their own.
+"""
+
+import contextlib
+from typing import NamedTuple
+
+import asyncpg
+import numpy as np
+
+from app.access.viewer import Viewer
+from app.audit.store import record
+from app.db import Connection, Pool
+from app.devices.store import KnownDevices
+from app.pings.clashes import Sorted, sort_by_key
+from app.pings.compute import compute
+from app.pings.delivery import Delivery, Reject
+from app.pings.partitions import Partitions, days_of
+from app.pings.payload import Pings, pack
+from app.pings.table import write_pings
+from app.wake import send_hint
+
+HOUR_US = 3_600_000_000
+
+
+class Receipt(NamedTuple):
+    """What became of the rows of a batch; each counts once."""
+
+    batch_id: int
+    accepted: int  # new
+    duplicates: int  # known already, to the last field
+    conflicts: int  # new, but another fix of that device, time and source is known; both are kept
+    rejected: int
+
+
+class PingStore:
+    """Stores batches; remembers which devices and partitions are there."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._devices = KnownDevices(pool)
+        self._partitions = Partitions(pool)
+
+    async def store(self, viewer: Viewer, delivery: Delivery) -> Receipt:
+        """Store a batch and return when it is on disk: all of it or, if this raises or is cancelled, nothing.
+
+        The same batch again is all duplicates. In whatever order, split and repetition fixes come, what is stored of
+        them in the end is the same. About 4 µs a new ping on the server, and a millisecond for each batch.
+
+        Raises TooLarge if the pings lie on more days than one batch may have.
+        """
+        pings = await self._with_device_ids(viewer, delivery)
+        batch = await compute(pings.nbytes, sort_by_key, pings)
+        days = days_of(batch.pings["fixed_at_us"])
+        await self._partitions.ensure(days)
+        async with self._pool.acquire() as connection:
+            try:
+                receipt = await _store(connection, viewer, delivery, batch, days)
+            except asyncpg.CheckViolationError:
+                # A day that we knew has been dropped since.
+                self._partitions.forget()
+                await self._partitions.ensure(days)
+                receipt = await _store(connection, viewer, delivery, batch, days)
+            # Only a hint: the matcher looks by itself too.
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await send_hint(connection, "pings")
+        return receipt
+
+    async def _with_device_ids(self, viewer: Viewer, delivery: Delivery) -> Pings:
+        used, places = np.unique(delivery.pings["device_id"], return_inverse=True)
+        serials = [delivery.serials[place] for place in used.tolist()]
+        ids = await self._devices.ids(viewer.organisation_id, serials)
+        pings = delivery.pings.copy()
+        pings["device_id"] = np.array(ids, np.int32)[places]
+        return pings
+
+
+# A server that is set to acknowledge even later, after its standbys, is left so.
+BEGIN = """
+SELECT
+    nextval(pg_get_serial_sequence('ping_batch', 'batch_id')),
+    CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
+        THEN set_config('synchronous_commit', 'on', true) END,
+    (SELECT count(pg_advisory_xact_lock_shared(1, day)) FROM unnest($1::int[]) AS day)
+"""
+
+
+async def _store(connection: Connection, viewer: Viewer, delivery: Delivery, batch: Sorted, days: list[int]) -> Receipt:
+    async with connection.transaction():
+        batch_id = int(await connection.fetchval(BEGIN, days))
+        written = await write_pings(connection, batch, batch_id)
+        known = delivery.pings.size - written.new - written.conflicts
+        receipt = Receipt(batch_id, written.new, known, written.conflicts, len(delivery.rejects))
+        await _mark_hours(connection, written.changed)
+        await _write_batch(connection, viewer, delivery, receipt, written.changed)
+        await _keep_rejects(connection, viewer, delivery.rejects, batch_id)
+        await _settle(connection, delivery.settled)
+        await record(connection, viewer, "pings.store", f"batch {batch_id}")
+    return receipt
+
+
+MARK_HOURS = """
+INSERT INTO dirty_hour (device_id, hour_at)
+SELECT device_id, timestamptz 'epoch' + hour * interval '1 hour'
+FROM unnest($1::int[], $2::bigint[]) AS h (device_id, hour)
+ON CONFLICT DO NOTHING
+"""
+
+
+async def _mark_hours(connection: Connection, pings: Pings) -> None:
+    hours = np.empty(pings.size, [("device_id", "<i8"), ("hour", "<i8")])
+    hours["device_id"], hours["hour"] = pings["device_id"], pings["fixed_at_us"] // HOUR_US
+    # Sorted by key, pings of one hour of a device lie side by side.
+    is_first = np.append(True, hours[1:] != hours[:-1])[: hours.size]
+    marked = hours[is_first]
+    await connection.execute(MARK_HOURS, marked["device_id"].tolist(), marked["hour"].tolist())
+
+
+# Nothing waits for the matcher if nothing is new to it.
+WRITE_BATCH = """
+INSERT INTO ping_batch (batch_id, organisation_id, api_key_id, content_sha256, accepted, duplicates, conflicts,
+    rejected, payload, matched_at)
+OVERRIDING SYSTEM VALUE
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $9::bytea IS NULL THEN now() END)
+"""
+
+
+async def _write_batch(
+    connection: Connection, viewer: Viewer, delivery: Delivery, receipt: Receipt, changed: Pings
+) -> None:
+    await connection.execute(
+        WRITE_BATCH,
+        receipt.batch_id,
+        viewer.organisation_id,
+        viewer.api_key_id,
+        delivery.content_sha256,
+        receipt.accepted,
+        receipt.duplicates,
+        receipt.conflicts,
+        receipt.rejected,
+        pack(changed) if changed.size else None,
+    )
+
+
+KEEP_REJECTS = """
+INSERT INTO ping_reject (batch_id, organisation_id, line, pointer, code, message, raw)
+SELECT $1, $2, r.line, r.pointer, r.code, r.message, r.raw::jsonb
+FROM unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::text[]) AS r (line, pointer, code, message, raw)
+"""
+
+
+async def _keep_rejects(connection: Connection, viewer: Viewer, rejects: list[Reject], batch_id: int) -> None:
+    if rejects:
+        await connection.execute(
+            KEEP_REJECTS,
+            batch_id,
+            viewer.organisation_id,
+            [reject.problem.line for reject in rejects],
+            [reject.problem.pointer for reject in rejects],
+            [reject.problem.code for reject in rejects],
+            [reject.problem.message for reject in rejects],
+            [reject.raw for reject in rejects],
+        )
+
+
+SETTLE = "UPDATE ping_reject SET retried_at = now() WHERE reject_id = ANY($1::bigint[])"
+
+
+async def _settle(connection: Connection, reject_ids: tuple[int, ...]) -> None:
+    if reject_ids:
+        await connection.execute(SETTLE, reject_ids)
