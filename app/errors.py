@@ -1,9 +1,12 @@
 """What can go wrong, by name, and how it is said over HTTP: RFC 9457 problem documents from one table."""
 
+# ruff: noqa: N818 - the names say what happened, in the words of the answer's title
+
 import json
 from http import HTTPStatus
 from typing import Any
 
+import asyncpg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -84,7 +87,10 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(OSError, _database_away)
+    for kind in _DATABASE_AWAY:
+        app.add_exception_handler(kind, _database_away)
+    app.add_exception_handler(asyncpg.InterfaceError, _interface_error)
+    app.add_exception_handler(Exception, _our_fault)
 
 
 def problem(
@@ -112,7 +118,9 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
         {"pointer": "/" + "/".join(map(str, e["loc"][1:])), "in": e["loc"][0], "code": e["type"], "message": e["msg"]}
         for e in error.errors()
     ]
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Bad record", "The request is not what this endpoint takes.", errors)
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "Bad record", "The request is not what this endpoint takes.", errors
+    )
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
@@ -121,9 +129,34 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     return problem(status, status.phrase, str(error.detail), **(dict(error.headers or {})))
 
 
-async def _database_away(_request: Request, error: Exception) -> Response:
-    # asyncpg lets the socket's own error through when the server is gone.
-    return await _app_error(_request, DatabaseAway("The database does not answer; nothing was stored. Send it again."))
+# How asyncpg says that the server is gone, going or full. It lets the socket's own error through.
+_DATABASE_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+async def _database_away(request: Request, _error: Exception) -> Response:
+    # What was lost may be the answer to a commit, so this cannot say that nothing was stored.
+    away = DatabaseAway("The database does not answer. Send the same again later: what is stored already is found so.")
+    return await _app_error(request, away)
+
+
+async def _interface_error(request: Request, error: Exception) -> Response:
+    # asyncpg has one class for a connection that was closed under us and for mistakes of ours.
+    if "clos" in str(error):
+        return await _database_away(request, error)
+    raise error
+
+
+async def _our_fault(_request: Request, _error: Exception) -> Response:
+    # Starlette raises the error again after this answer, so that it is logged.
+    detail = "The fault is ours, and it is logged. Whether anything was stored is not known; sending it again is safe."
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error", detail)
 
 
 def _title(kind: type[AppError]) -> str:

@@ -7,11 +7,12 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import asyncpg
 from fastapi import Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from app.access.viewer import SCOPES, Viewer
 from app.db import Connection
@@ -71,22 +72,45 @@ async def find_viewer(connection: Connection, key: str, request_id: str | None =
     )
 
 
-def requires(scope: str | None) -> Callable[[Request], Awaitable[Viewer]]:
-    """Make a dependency that gives the request's viewer; None asks for a valid key of any scope.
+STILL_VALID = """
+SELECT revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) FROM api_key WHERE api_key_id = $1
+"""
 
-    Raises NotSignedIn without a valid key and NotAllowed if the key lacks the scope.
-    """
 
-    async def viewer_of(request: Request) -> Viewer:
+async def is_still_valid(connection: Connection, viewer: Viewer) -> bool:
+    """Say whether the viewer's key is good yet; asked again and again by what goes on for long."""
+    return bool(await connection.fetchval(STILL_VALID, viewer.api_key_id))
+
+
+class KeyRequired(SecurityBase):
+    """A dependency that gives the request's viewer: whom its key stands for, if the key has the scope."""
+
+    def __init__(self, scope: str | None) -> None:
+        assert scope is None or scope in SCOPES, scope
+        self.scope = scope
+        # The description of the API gets its security requirements from these two (app/docs.py).
+        self.model = HTTPBearer(description="An API key, made by `trailmatch key create`.")
+        self.scheme_name = scope or ANY_SCOPE
+
+    async def __call__(self, request: Request) -> Viewer:
+        """Raises NotSignedIn without a valid key and NotAllowed if the key lacks the scope."""
         key = _key_of(request)
         async with request.app.state.pool.acquire() as connection:
             viewer = await find_viewer(connection, key, request.state.request_id)
-        request.state.viewer = viewer
-        if scope is not None and scope not in viewer.scopes:
-            raise NotAllowed(f"This key lacks the scope {scope}.")
+        if self.scope is not None and self.scope not in viewer.scopes:
+            raise NotAllowed(f"This key lacks the scope {self.scope}.")
         return viewer
 
-    return viewer_of
+
+ANY_SCOPE = "key"
+
+
+def requires(scope: str | None) -> KeyRequired:
+    """Make a dependency that gives the request's viewer; None asks for a valid key of any scope.
+
+    The dependency raises NotSignedIn without a valid key and NotAllowed if the key lacks the scope.
+    """
+    return KeyRequired(scope)
 
 
 def _key_of(request: Request) -> str:

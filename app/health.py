@@ -1,0 +1,155 @@
+"""What operators and their machines ask: is it alive, is it ready, what is it, how much waits."""
+
+import platform
+from importlib.metadata import version
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app import metrics
+from app.access.keys import requires
+from app.access.viewer import Viewer
+from app.db import Connection
+from app.migrate import pending
+
+router = APIRouter(tags=["health"])
+
+AnyKey = Annotated[Viewer, Depends(requires(None))]
+
+LIVENESS_EXAMPLE = {"status": "alive"}
+READINESS_EXAMPLE = {
+    "status": "ready",
+    "database": "reachable",
+    "migrations": "applied",
+    "matcher": {
+        "state": "warm",
+        "batches": 0,
+        "arrivals": 0,
+        "rejoins": 0,
+        "due": 2,
+        "undispatched": 0,
+        "oldest_s": 0.04,
+    },
+}
+INFO_EXAMPLE = {
+    "version": "0.1.0",
+    "python": "3.11.2",
+    "numba": "0.63.1",
+    "numpy": "2.3.4",
+    "machine": "x86_64",
+    "postgresql": "18.4",
+    "profiles": [{"name": "radius-100m", "version": 1, "sha256": "9f86d081884c7d65…"}],
+}
+
+
+def _example(example: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"example": example}}}
+
+
+@router.get("/health/liveness", responses={200: _example(LIVENESS_EXAMPLE, "The process answers")})
+async def liveness() -> dict[str, str]:
+    """Say that the process answers; asks nothing of the database, and no key of the caller."""
+    return LIVENESS_EXAMPLE
+
+
+@router.get(
+    "/health/readiness",
+    responses={
+        200: _example(READINESS_EXAMPLE, "Ready"),
+        503: _example(READINESS_EXAMPLE | {"status": "not ready", "migrations": "pending"}, "Not ready"),
+    },
+)
+async def readiness(request: Request, _viewer: AnyKey) -> JSONResponse:
+    """Say whether requests can be served: migrations applied, matcher warm. How much waits never makes it unready.
+
+    A database that does not answer is a 503 too, as a problem document, since the key cannot be checked without it.
+    """
+    async with request.app.state.pool.acquire() as connection:
+        waiting_migrations = await pending(connection)
+        # The inbox's tables may be among what is pending.
+        inbox = None if waiting_migrations else await count_inbox(connection)
+    state = _matcher_state(request)
+    is_ready = not waiting_migrations and state != "starting"
+    body = {
+        "status": "ready" if is_ready else "not ready",
+        "database": "reachable",
+        "migrations": "pending" if waiting_migrations else "applied",
+        "matcher": {"state": state, **(inbox._asdict() if inbox else {})},
+    }
+    return JSONResponse(body, 200 if is_ready else 503)
+
+
+@router.get("/info", responses={200: _example(INFO_EXAMPLE, "What runs here")})
+async def info(request: Request, _viewer: AnyKey) -> dict[str, Any]:
+    """Say what runs here: versions of the program, of what its answers depend on, and of the profiles."""
+    async with request.app.state.pool.acquire() as connection:
+        profiles = await connection.fetch(NEWEST_PROFILES)
+        server = connection.get_server_version()
+    return {
+        "version": version("trailmatch"),
+        "python": platform.python_version(),
+        "numba": version("numba"),
+        "numpy": version("numpy"),
+        "machine": platform.machine(),
+        "postgresql": f"{server.major}.{server.minor}",
+        "profiles": [dict(profile) for profile in profiles],
+    }
+
+
+NEWEST_PROFILES = """
+SELECT DISTINCT ON (name) name, version, encode(settings_sha256, 'hex') AS sha256 FROM profile
+ORDER BY name, version DESC
+"""
+
+
+@router.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}, "description": "Prometheus"}}
+)
+async def prometheus(request: Request, _viewer: Annotated[Viewer, Depends(requires("metrics:read"))]) -> Response:
+    """Give every metric as Prometheus text; what waits is counted now."""
+    async with request.app.state.pool.acquire() as connection:
+        inbox = await count_inbox(connection)
+    for kind in ("batches", "arrivals", "rejoins", "due", "undispatched"):
+        metrics.INBOX.labels(kind).set(getattr(inbox, kind))
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+class Inbox(NamedTuple):
+    """How many things wait for the matcher and the dispatcher, and since when the oldest does."""
+
+    batches: int
+    arrivals: int
+    rejoins: int
+    due: int
+    undispatched: int
+    oldest_s: float  # 0 when nothing waits
+
+
+# A rejoin carries no time.
+COUNT_INBOX = """
+SELECT batches.n AS batches, arrivals.n AS arrivals, rejoins.n AS rejoins, due.n AS due, undispatched.n AS undispatched,
+    coalesce(extract(epoch FROM clock_timestamp() - least(
+        batches.oldest, arrivals.oldest, due.oldest, undispatched.oldest
+    )), 0)::float8 AS oldest_s
+FROM (SELECT count(*) AS n, min(received_at) AS oldest FROM ping_batch WHERE matched_at IS NULL) AS batches,
+    (SELECT count(*) AS n, min(arrived_at) AS oldest FROM arrival) AS arrivals,
+    (SELECT count(*) AS n FROM rejoin) AS rejoins,
+    (SELECT count(*) AS n, min(due_at) AS oldest FROM due) AS due,
+    (SELECT count(*) AS n, min(created_at) AS oldest FROM outbox WHERE position IS NULL) AS undispatched
+"""
+
+
+async def count_inbox(connection: Connection) -> Inbox:
+    """Count what waits. Cost: one index or table scan over what waits, none over what is done."""
+    row = await connection.fetchrow(COUNT_INBOX)
+    assert row is not None
+    return Inbox(**(dict(row) | {"oldest_s": round(max(row["oldest_s"], 0.0), 3)}))
+
+
+def _matcher_state(request: Request) -> str:
+    matcher = request.app.state.matcher
+    if matcher is None:
+        return "off"
+    return "warm" if matcher.is_warm else "starting"
