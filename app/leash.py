@@ -2,7 +2,8 @@
 
 A script, not a module: `python -I -S leash.py PARENT_PID UID GID COMMAND…` becomes the command. It is a step of its own
 because what has to happen between fork and exec must not run in a copy of a process with threads.
-UID and GID are `-` to stay who we are.
+UID and GID are `-` to stay who we are. The command's first word is an absolute path: as another user we may not even
+be allowed to read Python's own files, so nothing can be imported or looked up after the change.
 """
 
 import ctypes
@@ -22,7 +23,7 @@ def main(parent: str, uid: str, gid: str, *command: str) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
     if os.getppid() != int(parent):  # it ended before the leash was on
         sys.exit(1)
-    os.execvp(command[0], command)  # noqa: S606 - the command is a fixed list, and no shell is wanted
+    os.execv(command[0], command)  # noqa: S606 - the command is a fixed list, and no shell is wanted
 
 
 if __name__ == "__main__":

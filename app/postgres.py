@@ -6,7 +6,7 @@ is not used (docs/decisions/0002). What is in the state directory:
     postgres/         the cluster; made aside and renamed, so it is whole or absent
     postgres.log      what the server says
     postgres.owner    locked by the process that started the server, as long as that process lives
-    postgres.server   locked by the server itself: it inherits the open file, so the lock ends with its last process
+    postgres.server   locked by the server itself, which inherits the open file: the lock ends with its last process
     postgres.socket   where the socket is, when this directory's path is too long for one
 
 A second process attaches to the server of the first, and loses it when the first ends.
@@ -109,6 +109,7 @@ def running_postgres(state_dir: Path) -> Iterator[Server]:
             if server is None:
                 lock = held.enter_context(_opened(home / "postgres.server"))
                 _wait_until_gone(home, lock)
+                _clear_away(home, lock)
                 server = held.enter_context(_own_server(home, lock))
         except OSError as error:
             raise Failure(f"PostgreSQL cannot be started in {home}: {error}") from error
@@ -123,8 +124,7 @@ def _attach_or_own(home: Path, owner: int) -> Server | None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if _try_lock(owner):
-            os.ftruncate(owner, 0)
-            os.pwrite(owner, f"{os.getpid()}\n".encode(), 0)
+            _note(owner, os.getpid())
             return None
         # Its owner may just be making it, or be about to stop it; then the lock is free soon.
         socket_dir = _ready_socket_dir(home)
@@ -146,6 +146,25 @@ def _wait_until_gone(home: Path, lock: int) -> None:
             asked = True
             os.kill(int(_pid_file(home)[0]), signal.SIGINT)
         time.sleep(_POLL_S)
+
+
+def _clear_away(home: Path, lock: int) -> None:
+    """Remove the pid files of our last server: its lock says it is gone, whatever bears its number now.
+
+    That may be another process (in a new container with the old files), or its own remains that nobody has reaped;
+    PostgreSQL could only refuse to start. A server that somebody started by hand has another number, and is left to
+    PostgreSQL's own checks.
+    """
+    lines = _pid_file(home)
+    if lines and lines[0] == os.pread(lock, 20, 0).decode().strip():
+        for name in ("postmaster.pid", f".s.PGSQL.{_PORT}.lock"):
+            (home / "postgres" / name).unlink(missing_ok=True)
+
+
+def _note(lock: int, pid: int) -> None:
+    """Say in a lock's file whose it is."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{pid}\n".encode(), 0)
 
 
 def _pid_file(home: Path) -> list[str]:
@@ -208,6 +227,7 @@ def _own_server(home: Path, lock: int) -> Iterator[Server]:
         settings = {**_SERVER_SETTINGS, "unix_socket_directories": str(socket_dir)}
         options = [f"--{name}={setting}" for name, setting in settings.items()]
         process = runner.start([str(programs / "postgres"), "-D", str(cluster), *options], output=log)
+        _note(lock, process.pid)
         try:
             _wait_until_ready(process, home, started_at)
             yield Server(socket_dir)
@@ -379,7 +399,7 @@ class _Runner:
 
     def reaches(self, programs: Path, home: Path) -> bool:
         """Whether it may run the programs and enter the state directory."""
-        commands = [[str(programs / "postgres"), "--version"], ["test", "-x", str(home)]]
+        commands = [[str(programs / "postgres"), "--version"], [shutil.which("test") or "/bin/test", "-x", str(home)]]
         return all(self.start(command, output=subprocess.DEVNULL).wait() == 0 for command in commands)
 
 
@@ -396,9 +416,10 @@ def _find_runner(programs: Path, cluster: Path, lock: int) -> _Runner:
                 f"{cluster} belongs to another user (uid {owner}); set TRAILMATCH_STATE_DIR to a directory of yours"
             )
         return _Runner(lock)
-    if owner in {None, 0} and shutil.which("unshare"):
+    unshare = shutil.which("unshare")
+    if owner in {None, 0} and unshare:
         # Inside, root is uid 1000; nothing outside changes: no account is added, no file changes hands.
-        namespace = ("unshare", "-U", "--map-user=1000", "--map-group=1000", "--")
+        namespace = (unshare, "-U", "--map-user=1000", "--map-group=1000", "--")
         runner = _Runner(lock, prefix=namespace)
         if runner.reaches(programs, cluster.parent):
             return runner
