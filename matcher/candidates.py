@@ -20,6 +20,7 @@ from matcher.trails import E7_PER_DEGREE, Trails
 
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
+Box = tuple[int, int, int, int, int, int]  # first and last column, row, slot
 Bools = npt.NDArray[np.bool_]
 
 # A line that crosses more cells than this is asked for its speed before its cells are visited, not after: one stray fix
@@ -133,24 +134,20 @@ def look_up_lines(
             if pieces > MANY_PIECES and is_too_fast(lon_e7, lat_e7, lons[ping], lats[ping], gap_us, rule.max_speed_mps):
                 break
             for piece in range(pieces):
-                x, columns = _range(lon_e7, east_e7, piece, pieces, stray_lon_e7, cell)
-                y, rows = _range(lat_e7, north_e7, piece, pieces, stray_lat_e7, cell)
-                first_slot = (time_us + gap_us * piece // pieces) >> slot
-                slots = 1 + ((time_us + 1 + gap_us * (piece + 1) // pieces) >> slot) - first_slot
-                for k in range(columns * rows * slots):
-                    bucket = bucket_of(
-                        first_bucket[level],
-                        hash_bits[level],
-                        x + k % columns,
-                        y + k // columns % rows,
-                        first_slot + k // (columns * rows),
-                    )
-                    if bucket_starts[bucket] < bucket_starts[bucket + 1]:
-                        if n == named_ping.size:
-                            return ping, before
-                        named_ping[n] = ping
-                        named_bucket[n] = bucket
-                        n += 1
+                start, end = piece / pieces, (piece + 1) / pieces
+                box = (
+                    _first_cell(lon_e7, east_e7, start, end, stray_lon_e7, cell),
+                    _last_cell(lon_e7, east_e7, start, end, stray_lon_e7, cell),
+                    _first_cell(lat_e7, north_e7, start, end, stray_lat_e7, cell),
+                    _last_cell(lat_e7, north_e7, start, end, stray_lat_e7, cell),
+                    (time_us + int(gap_us * start)) >> slot,
+                    (time_us + int(gap_us * end) + 1) >> slot,
+                )
+                n = _name_box(
+                    box, first_bucket[level], hash_bits[level], bucket_starts, ping, n, named_ping, named_bucket
+                )
+                if n < 0:
+                    return ping, before
     return first + begins.size, n
 
 
@@ -226,12 +223,43 @@ def is_too_fast(
 
 
 @kernel
-def _range(start_e7: float, along_e7: float, piece: int, pieces: int, stray_e7: float, cell: int) -> tuple[int, int]:
-    """First cell, and number of cells, that a piece of a line touches in one direction."""
-    one, other = start_e7 + along_e7 * piece / pieces, start_e7 + along_e7 * (piece + 1) / pieces
-    first = math.floor(min(one, other) - stray_e7) >> cell
-    last = math.ceil(max(one, other) + stray_e7) >> cell
-    return first, 1 + last - first
+def _name_box(
+    box: Box,
+    first_bucket: int,
+    hash_bits: int,
+    bucket_starts: Ints,
+    ping: int,
+    n: int,
+    named_ping: Longs,
+    named_bucket: Ints,
+) -> int:
+    """Name the buckets of all cells and slots of a box that hold anything, after the n named so far.
+
+    Returns the new n, or -1 where there is no room.
+    """
+    for x in range(box[0], box[1] + 1):
+        for y in range(box[2], box[3] + 1):
+            for slot in range(box[4], box[5] + 1):
+                bucket = bucket_of(first_bucket, hash_bits, x, y, slot)
+                if bucket_starts[bucket] < bucket_starts[bucket + 1]:
+                    if n == named_ping.size:
+                        return -1
+                    named_ping[n] = ping
+                    named_bucket[n] = bucket
+                    n += 1
+    return n
+
+
+@kernel
+def _first_cell(start_e7: float, along_e7: float, start: float, end: float, stray_e7: float, cell: int) -> int:
+    """First cell that a part of a line touches in one direction."""
+    return math.floor(start_e7 + min(along_e7 * start, along_e7 * end) - stray_e7) >> cell
+
+
+@kernel
+def _last_cell(start_e7: float, along_e7: float, start: float, end: float, stray_e7: float, cell: int) -> int:
+    """Last cell that a part of a line touches in one direction."""
+    return math.ceil(start_e7 + max(along_e7 * start, along_e7 * end) + stray_e7) >> cell
 
 
 @kernel

@@ -25,10 +25,10 @@ Ints = npt.NDArray[np.int32]
 HALF_TURN_E7 = 180 * E7_PER_DEGREE
 FULL_TURN_E7 = 360 * E7_PER_DEGREE
 
-# The cells of one level are a quarter as wide as the next one's and its slots an eighth as long: few levels, each a
+# The cells of one level are a quarter as wide as the next one's as are its slots: few levels, each a
 # lookup for every ping, against few incidents in a bucket that are too far away.
 SMALLEST_CELL_BITS, CELL_BITS_STEP = 14, 2  # 182 m north to south
-SMALLEST_SLOT_BITS, SLOT_BITS_STEP = 30, 3  # 18 minutes
+SMALLEST_SLOT_BITS, SLOT_BITS_STEP = 31, 2  # 36 minutes
 LARGEST_SLOT_BITS = 63
 
 # With four to eight buckets for each entry most lookups of a ping far from everything end at an empty one.
