@@ -3,6 +3,7 @@
 # ruff: noqa: N818 - the names say what happened, in the words of the answer's title
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -94,21 +95,25 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def problem(
-    status: HTTPStatus, title: str, detail: str, errors: list[dict[str, Any]] | None = None, **headers: str
+    status: HTTPStatus,
+    title: str,
+    detail: str,
+    errors: list[dict[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem document as a response."""
     body: dict[str, Any] = {"type": "about:blank", "title": title, "status": int(status), "detail": detail}
     if errors:
         body["errors"] = errors
     return Response(
-        json.dumps(body, ensure_ascii=False), status, media_type="application/problem+json", headers=headers or None
+        json.dumps(body, ensure_ascii=False), status, media_type="application/problem+json", headers=headers
     )
 
 
 async def _app_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
     kind = type(error)
-    return problem(STATUS[kind], _title(kind), error.detail, error.errors, **HEADERS.get(kind, {}))
+    return problem(STATUS[kind], _title(kind), error.detail, error.errors, HEADERS.get(kind))
 
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
@@ -126,7 +131,7 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
 async def _http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    return problem(status, status.phrase, str(error.detail), **(dict(error.headers or {})))
+    return problem(status, status.phrase, str(error.detail), headers=error.headers)
 
 
 # How asyncpg says that the server is gone, going or full. It lets the socket's own error through.

@@ -13,6 +13,7 @@ from app.access.keys import requires
 from app.access.viewer import Viewer
 from app.db import Connection
 from app.migrate import pending
+from matcher.evidence import ALGORITHM
 
 router = APIRouter(tags=["health"])
 
@@ -35,6 +36,7 @@ READINESS_EXAMPLE = {
 }
 INFO_EXAMPLE = {
     "version": "0.1.0",
+    "algorithm": "radius-1",
     "python": "3.11.2",
     "numba": "0.63.1",
     "numpy": "2.3.4",
@@ -89,6 +91,7 @@ async def info(request: Request, _viewer: AnyKey) -> dict[str, Any]:
         server = connection.get_server_version()
     return {
         "version": version("trailmatch"),
+        "algorithm": ALGORITHM,
         "python": platform.python_version(),
         "numba": version("numba"),
         "numpy": version("numpy"),

@@ -1,5 +1,76 @@
 """The API's incidents."""
 
-from fastapi import APIRouter
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.access.keys import requires
+from app.access.viewer import Viewer
+from app.incidents.reading import find_incident, list_incidents
+from app.incidents.schemas import IncidentHistory, IncidentPage, IncidentReceipt, PostedIncident
+from app.incidents.store import Outcome, post_incidents
+from app.pages import After, Limit, link_next
+from app.rows import Rows, body_of, read_rows, refuse_single
+from app.wake import send_hint
 
 router = APIRouter(prefix="/v1", tags=["incidents"])
+
+Writer = Annotated[Viewer, Depends(requires("incidents:write"))]
+Reader = Annotated[Viewer, Depends(requires("incidents:read"))]
+
+
+@router.post("/incidents", openapi_extra=body_of(PostedIncident), responses={201: {"model": IncidentReceipt}})
+async def post(request: Request, response: Response, viewer: Writer) -> IncidentReceipt:
+    """Store one incident or many: new ones, and amendments of those posted before under the same reference.
+
+    A record that differs becomes a new version, one that does not says `unchanged`. One bad row never refuses the
+    others. 201 if the body is one incident and that is new, else 200.
+    """
+    rows = await read_rows(request, PostedIncident)
+    async with request.app.state.pool.acquire() as connection:
+        async with connection.transaction():
+            outcome = await post_incidents(connection, viewer, rows.good, request.app.state.settings.default_profile)
+            refuse_single(rows, outcome.errors)
+        await send_hint(connection, "incidents")
+    receipt = _receipt(rows, outcome)
+    if rows.is_single and receipt.created:
+        response.status_code = 201
+    return receipt
+
+
+@router.get("/incidents")
+async def get_all(
+    request: Request,
+    response: Response,
+    viewer: Reader,
+    force: str | None = None,
+    reference: str | None = None,
+    after: After = 0,
+    limit: Limit = 100,
+) -> IncidentPage:
+    """Give the incidents that the caller may see, in the order in which they were first reported, a page at a time."""
+    async with request.app.state.pool.acquire() as connection, connection.transaction():
+        incidents, last = await list_incidents(connection, viewer, after, limit, force, reference)
+    return IncidentPage(incidents=incidents, next=link_next(request, response, last, len(incidents), limit))
+
+
+@router.get("/incidents/{incident_id}")
+async def get_one(request: Request, viewer: Reader, incident_id: UUID) -> IncidentHistory:
+    """Give one incident in all its versions."""
+    async with request.app.state.pool.acquire() as connection, connection.transaction():
+        return await find_incident(connection, viewer, incident_id)
+
+
+def _receipt(rows: Rows[PostedIncident], outcome: Outcome) -> IncidentReceipt:
+    outcomes = [stored.outcome for stored in outcome.incidents]
+    errors = sorted([*rows.errors, *outcome.errors], key=lambda error: error.line)
+    return IncidentReceipt(
+        created=outcomes.count("created"),
+        amended=outcomes.count("amended"),
+        unchanged=outcomes.count("unchanged"),
+        rejected=len({error.line for error in errors}),
+        incidents=outcome.incidents,
+        errors=errors,
+        ignored_fields=rows.ignored,
+    )
