@@ -65,6 +65,24 @@ async def test_a_line_between_two_pings_of_two_batches_is_a_match_without_an_ale
     assert await world.alerts() == {}
 
 
+@pytest.mark.parametrize("is_crime_first", [True, False])
+async def test_a_line_that_begins_before_the_window_and_ends_after_it_is_seen(
+    world: World, is_crime_first: bool
+) -> None:
+    device, _ = await world.worn_device("W1")
+    # Padded, the window is 11:50 to 12:10; the line crosses it from end to end within its last and first minutes.
+    edges = {"before": (-660, -540), "after": (540, 660)}
+    for name, (from_s, to_s) in edges.items():
+        steps = [
+            partial(world.crime, name, from_s=0, to_s=0),
+            partial(world.pings, device, Fix(from_s, -200), Fix(to_s, 200)),
+        ]
+        for step in steps if is_crime_first else reversed(steps):
+            await step()
+            await world.settle()
+    assert await world.matches() == {("before", "W1"): 0, ("after", "W1"): 0}
+
+
 async def test_a_late_ping_between_two_others_takes_a_match_back(world: World) -> None:
     device, _ = await world.worn_device("W1")
     await world.crime("C1")
@@ -138,10 +156,11 @@ async def test_no_line_is_drawn_between_two_fittings(world: World) -> None:
     await world.fit(device, other, 10, 50)
     await world.fit(device, wearer, 50, None)
     await world.crime("C1")
-    # Of the wearer alone, the two fixes are a line through the circle.
-    await world.pings(device, Fix(0, -400), Fix(30, 9_000), Fix(60, 400))
+    # Of the wearer alone, the first and the third fix are a line through the circle; the last is a true visit.
+    await world.pings(device, Fix(0, -400), Fix(30, 9_000), Fix(60, 400), Fix(120, 50))
     await world.settle()
-    assert await world.matches() == {}
+    assert await world.matches() == {("C1", "W1"): 1}
+    assert await world.pool.fetchval("SELECT evidence ->> 'enter_at' FROM match") > "2026-03-14T12:01:30"
 
 
 async def test_the_hit_of_an_unassigned_device_waits_for_its_activation(world: World) -> None:
