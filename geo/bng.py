@@ -1,7 +1,8 @@
 """British National Grid <-> WGS84, by the Ordnance Survey's OSTN15 transformation, offline.
 
-ETRS89, to which OSTN15 leads, is taken as WGS84, as the Ordnance Survey advises for all but survey work (Transformations
-and OSGM15 user guide, 2016). A formula without OSTN15's grid of shifts is off by 1.6 m on average and 3 m at most.
+ETRS89, to which OSTN15 leads, is taken as WGS84, as the Ordnance Survey advises for all but survey work
+("Transformations and OSGM15 User Guide", 2016). A formula without OSTN15's grid of shifts is off by 1.6 m on average
+and 3 m at most.
 """
 
 from collections.abc import Callable

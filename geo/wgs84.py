@@ -30,7 +30,7 @@ def offset_m(lon0_deg: float, lat0_deg: float, lon_deg: float, lat_deg: float) -
     """Metres east and north of the first point at which the second lies, in the plane that touches at the first.
 
     The plane keeps true distance and direction from the first point (azimuthal equidistant), so that a straight line
-    past it is nearly the geodesic. `hypot` of the two is `distance_m` but for rounding.
+    past it is nearly the geodesic. Their length is `distance_m` but for rounding.
     """
     east_m, north_m, turn_rad = _mid_latitude(lon0_deg, lat0_deg, lon_deg, lat_deg)
     turned, along = math.sin(turn_rad), math.cos(turn_rad)

@@ -126,7 +126,9 @@ def _add_line(
     # A ping inside speaks for itself, with its own rounding.
     if not ((near_us == start_us and starts_inside) or (near_us == end_us and ends_inside)):
         part = (near_us - start_us) / (end_us - start_us)
-        _add_nearness(found, hit, near_us, math.hypot(x_m + part * along_x_m, y_m + part * along_y_m))
+        near_x_m, near_y_m = x_m + part * along_x_m, y_m + part * along_y_m
+        # Not math.hypot: Python's and the compiled one differ in the last bit.
+        _add_nearness(found, hit, near_us, math.sqrt(near_x_m * near_x_m + near_y_m * near_y_m))
     _add_stay(found, hit, enter_us, leave_us)
     return True
 
