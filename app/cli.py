@@ -10,9 +10,11 @@ import typer
 
 from app.database_commands import database
 from app.failure import Failure
+from app.pings.commands import pings
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 cli.add_typer(database, name="db")
+cli.add_typer(pings, name="pings")
 
 
 @cli.callback()

@@ -101,7 +101,7 @@ def _float(cell: float | None) -> float:
     try:
         return np.nan if cell is None else float(cell)
     except OverflowError:
-        return np.inf
+        return np.inf if cell is not None and cell > 0 else -np.inf
 
 
 def _microseconds(column: pa.Array) -> NDArray[np.int64]:

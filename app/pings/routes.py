@@ -11,7 +11,7 @@ from app.access.viewer import Viewer
 from app.errors import NotAllowed
 from app.pages import After, Limit, link_next
 from app.pings.body import read_body
-from app.pings.checks import MAX_AHEAD_US, TimeBounds
+from app.pings.checks import time_bounds
 from app.pings.compute import compute
 from app.pings.delivery import Delivery, Limits, read_delivery
 from app.pings.examples import REQUEST_BODY
@@ -24,7 +24,6 @@ router = APIRouter(prefix="/v1", tags=["pings"])
 
 ERRORS_LISTED = 1_000
 IGNORED_LISTED = 50
-_DAY_US = 86_400_000_000
 
 Writer = Annotated[Viewer, Depends(requires("pings:write"))]
 Reader = Annotated[Viewer, Depends(requires("pings:read"))]
@@ -64,12 +63,6 @@ async def get_rejected(
         rejected = await list_rejects(connection, viewer, after, limit)
     last = rejected[-1].reject_id if rejected else after
     return RejectedPage(rejected=rejected, next=link_next(request, response, last, len(rejected), limit))
-
-
-def time_bounds(now_us: int, retention_days: int | None) -> TimeBounds:
-    """What the time of a ping may be now; without retention it may be any since 1970."""
-    oldest_us = 0 if retention_days is None else now_us - retention_days * _DAY_US
-    return TimeBounds(oldest_us, now_us + MAX_AHEAD_US)
 
 
 def _store_of(request: Request) -> PingStore:

@@ -98,7 +98,8 @@ async def _store(connection: Connection, viewer: Viewer, delivery: Delivery, bat
         await _write_batch(connection, viewer, delivery, receipt, written.changed)
         await _keep_rejects(connection, viewer, delivery.rejects, batch_id)
         await _settle(connection, delivery.settled)
-        await record(connection, viewer, "pings.store", f"batch {batch_id}")
+        action = "pings.retry" if delivery.settled else "pings.store"
+        await record(connection, viewer, action, f"batch {batch_id}")
     return receipt
 
 
