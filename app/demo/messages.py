@@ -10,7 +10,7 @@ from app.demo.fixes import Source
 from app.demo.scene import Scene
 from app.demo.town import to_wgs84
 from app.times import to_datetime
-from geo.bng import to_grid
+from geo.bng import bng_from_lonlat
 
 ARROW = "application/vnd.apache.arrow.stream"
 _SOURCE_NAMES = np.array([source.name.lower() for source in Source])
@@ -68,7 +68,7 @@ def incident(scene: Scene, crime: Crime, force: str) -> dict[str, Any]:
     lon, lat = crime_position(scene, crime)
     position: dict[str, float] = {"lon": round(lon, 6), "lat": round(lat, 6)}
     if crime.is_in_grid:
-        easting_m, northing_m = to_grid(np.array([lon]), np.array([lat]))
+        easting_m, northing_m = bng_from_lonlat(lon, lat)
         position = {"easting": round(float(easting_m[0])), "northing": round(float(northing_m[0]))}
     return {
         "force": force,
