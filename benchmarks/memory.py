@@ -1,0 +1,68 @@
+"""How much memory a service and its database take at most."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import psutil
+
+_EVERY_S = 0.25
+_MB = 1_000_000
+
+
+class Peak(NamedTuple):
+    """The most that was in use at one time, in MB of 10^6 bytes."""
+
+    service_mb: float
+    postgres_mb: float
+
+
+class PeakMeter:
+    """Looks at a process and its children several times a second.
+
+    A page that several of PostgreSQL's processes share counts once (the proportional set size), where the system tells.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._service = psutil.Process(pid)
+        self._most = [0, 0]
+
+    @property
+    def peak(self) -> Peak:
+        """The most seen so far; each of the two at its own moment."""
+        service, postgres = self._most
+        return Peak(round(service / _MB, 1), round(postgres / _MB, 1))
+
+    def look(self) -> None:
+        """Look once."""
+        with contextlib.suppress(psutil.Error):
+            postgres = sum(_shared_out(child) for child in self._service.children(recursive=True))
+            for place, seen in enumerate((self._service.memory_info().rss, postgres)):
+                self._most[place] = max(self._most[place], seen)
+
+
+def _shared_out(process: psutil.Process) -> int:
+    try:
+        full = process.memory_full_info()
+    except psutil.Error:  # it has just ended
+        return 0
+    return int(getattr(full, "pss", full.uss))
+
+
+@contextlib.contextmanager
+def metering(pid: int) -> Iterator[PeakMeter]:
+    """Measure a process and its children for the block."""
+    meter, ended = PeakMeter(pid), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_EVERY_S):
+            meter.look()
+
+    thread = threading.Thread(target=watch, name="memory")
+    thread.start()
+    try:
+        yield meter
+    finally:
+        ended.set()
+        thread.join()
