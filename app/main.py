@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from app import docs, health
+from app.activations.routes import router as activations
 from app.alerts.routes import router as alerts
 from app.db import connect_pool
 from app.devices.routes import router as devices
@@ -44,7 +45,7 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
     app.state.settings = settings
     app.state.database_url = database_url
     add_error_handlers(app)
-    for router in (pings, devices, wearers, incidents, matching, alerts, health.router, docs.router):
+    for router in (pings, devices, wearers, activations, incidents, matching, alerts, health.router, docs.router):
         app.include_router(router)
     app.add_middleware(RequestRecorder)
     return app

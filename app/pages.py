@@ -1,7 +1,8 @@
 """Pages of a list: a cursor that means the same row for ever, and the `Link` header that leads on."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from fastapi import Query, Request, Response
 
@@ -11,7 +12,10 @@ After = Annotated[int, Query(ge=0, description="Cursor: give what comes after it
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows on a page.")]
 
 
-def link_next(request: Request, response: Response, after: int, rows: int, limit: int) -> int | None:
+Cursor = TypeVar("Cursor", int, UUID)
+
+
+def link_next(request: Request, response: Response, after: Cursor, rows: int, limit: int) -> Cursor | None:
     """Set `Link: <…>; rel="next"` if the page is full, and return the cursor for it, else None."""
     if rows < limit:
         return None

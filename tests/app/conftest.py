@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from app import docs, health
 from app.access.keys import create_key
 from app.access.organisations import find_or_create_organisation
+from app.activations.routes import router as activations
 from app.db import Connection, Pool
 from app.devices.routes import router as devices
 from app.errors import add_error_handlers
@@ -28,7 +29,7 @@ MakeKey = Callable[..., Awaitable[dict[str, str]]]
 async def application(pool: Pool) -> FastAPI:
     app = FastAPI(title="TrailMatch", version="0", docs_url=None, redoc_url=None, openapi_url=None)
     add_error_handlers(app)
-    for router in (devices, wearers, incidents, health.router, docs.router):
+    for router in (devices, wearers, activations, incidents, health.router, docs.router):
         app.include_router(router)
     app.add_middleware(RequestRecorder)
     app.state.pool, app.state.settings, app.state.matcher = pool, Settings(database_url="postgresql://"), None
