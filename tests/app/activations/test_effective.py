@@ -1,6 +1,7 @@
 """The derivation: a pure function, against a model that asks of each instant who wore the device."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from uuid import UUID
 
@@ -60,9 +61,7 @@ def test_at_every_instant_the_wearer_is_the_models(activations: list[Activation]
     for device_id in (1, 2):
         for half_hour in range(60):
             instant = at(half_hour / 2)
-            wearers = [
-                e.wearer_id for e in effective if e.device_id == device_id and e.from_at <= instant < e.to_at
-            ]
+            wearers = [e.wearer_id for e in effective if e.device_id == device_id and e.from_at <= instant < e.to_at]
             model = worn_by(activations, device_id, instant)
             assert wearers == ([] if model is None else [model])
 
@@ -77,7 +76,7 @@ def test_the_order_in_which_they_came_plays_no_part(activations: list[Activation
 @given(received)
 def test_stretches_of_a_device_are_not_empty_and_do_not_meet(activations: list[Activation]) -> None:
     effective, _ = derive(activations)
-    for before, after in zip(effective, effective[1:], strict=False):
+    for before, after in pairwise(effective):
         assert before.device_id < after.device_id or before.to_at <= after.from_at
     assert all(e.from_at < e.to_at for e in effective)
 

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -19,6 +19,10 @@ SELECT d.serial, w.reference, e.from_at, nullif(e.to_at, 'infinity') AS to_at, e
     e.is_cut_short
 FROM effective_activation e JOIN device d USING (device_id) JOIN wearer w USING (wearer_id)
 ORDER BY d.serial, e.from_at
+"""
+
+REJOINS = """
+SELECT serial, from_at, nullif(to_at, 'infinity') AS to_at FROM rejoin JOIN device USING (device_id) ORDER BY 1, 2
 """
 
 
@@ -44,9 +48,7 @@ async def _post(service: httpx.AsyncClient, key: dict[str, str], body: Json) -> 
 
 
 async def _rejoins(connection: Connection) -> list[tuple[str, datetime, datetime | None]]:
-    rows = await connection.fetch(
-        "SELECT serial, from_at, nullif(to_at, 'infinity') AS to_at FROM rejoin JOIN device USING (device_id) ORDER BY 1, 2"
-    )
+    rows = await connection.fetch(REJOINS)
     return [tuple(row) for row in rows]
 
 
@@ -254,8 +256,7 @@ async def test_any_order_and_division_of_the_same_fittings_ends_the_same(
     ends = []
     together = [fitting for body in bodies for fitting in body]
     for sent in (bodies, [data.draw(st.permutations(together))]):
-        code = f"c{UUID(int=data.draw(st.integers(0, 2**128 - 1))).hex}"
-        key = await make_key(code, "contractor", "devices:write")
+        key = await make_key(f"contractor-{uuid4()}", "contractor", "devices:write")
         for body in sent:
             await _post(service, key, body)
         rows = await connection.fetch(EFFECTIVE)
