@@ -8,13 +8,20 @@ import sys
 
 import typer
 
+from app.access.commands import key
 from app.database_commands import database
 from app.failure import Failure
+from app.matching.commands import match
 from app.pings.commands import pings
+from app.serve_command import serve
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 cli.add_typer(database, name="db")
+cli.add_typer(key, name="key")
 cli.add_typer(pings, name="pings")
+cli.command("match")(match)
+
+cli.command("serve")(serve)
 
 
 @cli.callback()
