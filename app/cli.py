@@ -10,6 +10,7 @@ import typer
 
 from app.access.commands import key
 from app.database_commands import database
+from app.demo.commands import demo
 from app.failure import Failure
 from app.matching.commands import match
 from app.pings.commands import pings
@@ -20,8 +21,8 @@ cli.add_typer(database, name="db")
 cli.add_typer(key, name="key")
 cli.add_typer(pings, name="pings")
 cli.command("match")(match)
-
 cli.command("serve")(serve)
+cli.command("demo")(demo)
 
 
 @cli.callback()

@@ -71,11 +71,9 @@ async def _listen(client: httpx.AsyncClient, ear: Ear, connected: asyncio.Event)
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[Event]:
-    """Read the event stream format: fields line by line, an empty line ends an event, a colon begins a comment."""
+    """Read the event stream format: fields line by line, an empty line ends an event. A comment is a field without a name."""
     fields = dict[str, str]()
     async for line in answer.aiter_lines():
-        if line.startswith(":"):
-            continue
         if line:
             name, _, value = line.partition(":")
             fields[name] = fields[name] + "\n" + value.removeprefix(" ") if name in fields else value.removeprefix(" ")
