@@ -49,6 +49,7 @@ async def write_outcomes(connection: Connection, run_id: UUID, outcomes: list[Ou
 
     The caller holds the rows of `due` of all these pairs, so nobody else writes them now.
     """
+    evidence = [None if o.found is None else o.found.as_json() for o in outcomes]
     found = [(_id(o.context), o.context, o.found) for o in outcomes if o.found is not None]
     await connection.execute(
         UPSERT,
@@ -64,14 +65,14 @@ async def write_outcomes(connection: Connection, run_id: UUID, outcomes: list[Ou
         [_at(e.closest_us) for _, _, e in found],
         [_at(e.first_us) for _, _, e in found],
         [_at(e.last_us) for _, _, e in found],
-        [json.dumps(e.as_json()) for _, _, e in found],
+        [json.dumps(each) for each in evidence if each is not None],
         [to_datetime(c.reach.from_us) for _, c, _ in found],
         [to_datetime(c.reach.to_us) for _, c, _ in found],
     )
     await connection.execute(END, [_id(o.context) for o in outcomes if o.found is None], run_id)
     findings = [
-        (o.context, Finding(o.context.version, o.found.as_json() if o.found else None, is_alerted(o.found)))
-        for o in outcomes
+        (o.context, Finding(o.context.version, each, is_alerted(o.found)))
+        for o, each in zip(outcomes, evidence, strict=True)
     ]
     return await revise_alerts(connection, run_id, findings)
 

@@ -82,8 +82,12 @@ async def read_box(connection: Connection, box: Box) -> Trails:
     return _trails(rows)
 
 
-# A day that was created a moment ago has no statistics yet, and the planner's guess would read it whole.
-PROBE_BY_KEY = "SELECT set_config(name, 'off', true) FROM unnest('{enable_hashjoin,enable_mergejoin}'::text[]) AS name"
+# A day that was created a moment ago has no statistics yet, and the planner's guess would read it whole; or it would
+# read the whole day of a device once and remember it, five times dearer than some minutes of it again and again.
+PROBE_BY_KEY = """
+SELECT set_config(name, 'off', true)
+FROM unnest('{enable_hashjoin,enable_mergejoin,enable_memoize}'::text[]) AS name
+"""
 
 
 async def probe_by_key(connection: Connection) -> None:
