@@ -8,6 +8,7 @@ import binascii
 import hashlib
 import secrets
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 from fastapi import Request
@@ -42,6 +43,28 @@ async def create_key(
     key = f"tm_{prefix}_{secret}"
     await connection.execute(INSERT, organisation_id, prefix, _sha256(key), sorted(scopes), label, expires_at)
     return key
+
+
+LIST = """
+SELECT k.prefix, o.code AS organisation, k.scopes, k.label, k.created_at, k.expires_at, k.revoked_at
+FROM api_key k JOIN organisation o USING (organisation_id) ORDER BY k.api_key_id
+"""
+
+
+async def list_keys(connection: Connection) -> list[dict[str, Any]]:
+    """Give every key by its public part, the oldest first."""
+    return [dict(row) for row in await connection.fetch(LIST)]
+
+
+REVOKE = """
+UPDATE api_key SET revoked_at = now() WHERE prefix = $1 AND revoked_at IS NULL RETURNING organisation_id
+"""
+
+
+async def revoke_key(connection: Connection, prefix: str) -> None:
+    """Revoke a key for good. Raises ValueError if there is no such key, or it is revoked already."""
+    if await connection.fetchval(REVOKE, prefix) is None:
+        raise ValueError(f"no key that is still good begins with tm_{prefix}_")
 
 
 FIND = """

@@ -14,22 +14,22 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 
 async def record(
     connection: Connection,
-    viewer: Viewer,
+    viewer: Viewer | None,
     action: str,
     subject: str | None = None,
     wearer_ids: Iterable[UUID] = (),
     reason: str | None = None,
 ) -> None:
-    """Write one audit event, in the transaction of what it tells of.
+    """Write one audit event, in the transaction of what it tells of; no viewer is the operator at the command line.
 
     `action` is noun and verb, as in "matches.list"; `wearer_ids` are all whose record was shown or changed.
     """
     await connection.execute(
         INSERT,
-        viewer.organisation_id,
-        viewer.api_key_id,
-        viewer.account_id,
-        viewer.request_id,
+        viewer and viewer.organisation_id,
+        viewer and viewer.api_key_id,
+        viewer and viewer.account_id,
+        viewer and viewer.request_id,
         action,
         subject,
         sorted(set(wearer_ids)),

@@ -13,7 +13,7 @@ from app.db import Connection
 from app.identity import incident_id
 from app.incidents.positions import Position, locate
 from app.incidents.schemas import PostedIncident, StoredIncident
-from app.matching.profiles import find_newest
+from app.matching.profiles import find_newest, list_names
 from app.rows import Row, RowError
 
 
@@ -95,9 +95,6 @@ def _wrong_force(line: int, viewer: Viewer) -> RowError:
     return RowError(line=line, pointer="/force", code="wrong_force", message=message, required_action=action)
 
 
-KNOWN_PROFILES = "SELECT DISTINCT name FROM profile ORDER BY name"
-
-
 async def _find_profiles(
     connection: Connection, rows: Sequence[Row[PostedIncident]], default_profile: str
 ) -> tuple[dict[str, int], list[RowError]]:
@@ -109,7 +106,7 @@ async def _find_profiles(
     profile_ids = {name: stored.profile_id for name, stored in found.items()}
     if named <= found.keys():
         return profile_ids, []
-    known = ", ".join(row["name"] for row in await connection.fetch(KNOWN_PROFILES))
+    known = ", ".join(await list_names(connection))
     return profile_ids, [
         RowError(
             line=row.line,

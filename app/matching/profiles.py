@@ -49,6 +49,14 @@ async def find_newest(connection: Connection, names: list[str]) -> dict[str, Sto
     }
 
 
+NAMES = "SELECT DISTINCT name FROM profile ORDER BY name"
+
+
+async def list_names(connection: Connection) -> list[str]:
+    """Give the names of all profiles, in alphabetical order."""
+    return [row["name"] for row in await connection.fetch(NAMES)]
+
+
 FIND = "SELECT profile_id, name, version, settings FROM profile WHERE profile_id = ANY($1::bigint[])"
 
 

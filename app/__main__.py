@@ -1,0 +1,5 @@
+"""`python -m app` is `trailmatch`."""
+
+from app.cli import main
+
+main()
