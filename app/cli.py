@@ -13,15 +13,19 @@ from app.database_commands import database
 from app.demo.commands import demo
 from app.failure import Failure
 from app.matching.commands import match
+from app.matching.profile_commands import profile
 from app.pings.commands import pings
 from app.serve_command import serve
+from app.worker_command import worker
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 cli.add_typer(database, name="db")
 cli.add_typer(key, name="key")
 cli.add_typer(pings, name="pings")
+cli.add_typer(profile, name="profile")
 cli.command("match")(match)
 cli.command("serve")(serve)
+cli.command("worker")(worker)
 cli.command("demo")(demo)
 
 
