@@ -130,13 +130,25 @@ async def test_of_two_runners_at_once_one_applies_and_the_other_waits_and_finds_
     assert sorted(reports) == sorted([all_three, waiting, waiting])
 
 
-async def test_the_lock_is_let_go_after_a_failure(empty_database_url: str, files: Path) -> None:
-    write(files, "0003_third", "SELECT 1 / 0;")
+async def test_a_file_that_cannot_be_recorded_is_undone(empty_database_url: str, files: Path) -> None:
+    write(files, "0003_third", "CREATE TABLE third (n int); INSERT INTO schema_migration VALUES (3, 'third', '')")
+    with pytest.raises(Failure, match="0003_third failed and was undone"):
+        await apply(empty_database_url, files)
     async with connect(empty_database_url) as connection:
+        assert await connection.fetchval("SELECT to_regclass('third')") is None
+
+
+async def test_the_lock_is_let_go_also_after_a_failure(empty_database_url: str, files: Path) -> None:
+    async with connect(empty_database_url) as connection:
+        await migrate(connection, lambda _: None, files)
+        assert await connection.fetchval(COUNT_ADVISORY_LOCKS) == 0
+        write(files, "0003_third", "SELECT 1 / 0;")
         with pytest.raises(Failure):
             await migrate(connection, lambda _: None, files)
-        (files / "0003_third.sql").unlink()
-        assert await apply(empty_database_url, files) == []
+        assert await connection.fetchval(COUNT_ADVISORY_LOCKS) == 0
+
+
+COUNT_ADVISORY_LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
 
 
 async def test_the_real_ones_apply_to_an_empty_database(empty_database_url: str) -> None:
