@@ -102,7 +102,7 @@ def test_it_serves_on_until_it_is_interrupted(empty_database_url: str, port: int
     assert not is_listening(port)
 
 
-def test_killed_in_the_middle_it_leaves_nothing_and_the_next_one_starts_anew(state_dir: Path, port: int) -> None:
+def test_killed_it_leaves_nothing_running_and_the_next_one_starts_anew(state_dir: Path, port: int) -> None:
     env = environment(TRAILMATCH_STATE_DIR=str(state_dir))
     with subprocess.Popen([*DEMO, *TINY, "--port", str(port)], env=env, stderr=subprocess.DEVNULL) as demo:
         while not is_listening(port):
