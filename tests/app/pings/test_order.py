@@ -1,0 +1,225 @@
+"""What is stored in the end depends on the fixes only: not on order, split, repetition or who came at the same time."""
+
+import asyncio
+from collections import defaultdict
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.access.organisations import find_or_create_organisation
+from app.access.viewer import Viewer
+from app.db import Connection, Pool
+from app.pings.delivery import Delivery
+from app.pings.partitions import create_partition
+from app.pings.payload import PING, Pings, unpack
+from app.pings.store import PingStore, Receipt
+from app.pings.table import _lock_different
+
+DAY = 19_783  # 2024-03-01
+NOON_US = DAY * 86_400_000_000 + 43_200_000_000
+SERIALS = ["A1", "B2", "C3"]
+
+Fix = tuple[int, ...]
+
+
+class Stored(NamedTuple):
+    """The two tables by serial, without batch ids."""
+
+    pings: list[Fix]
+    beside: list[Fix]
+
+
+def fixes() -> st.SearchStrategy[Fix]:
+    """Few keys and few values, so that most fixes repeat or contradict each other."""
+    return st.tuples(
+        st.integers(0, 2),
+        st.sampled_from([NOON_US, NOON_US + 1, NOON_US + 43_200_000_000]),
+        st.sampled_from([0, 1]),
+        st.sampled_from([-1, 5]),
+        st.just(514_545_000),
+        st.sampled_from([-1, 0, 300, 900]),
+        st.sampled_from([-1, 120]),
+        st.sampled_from([-1, 9_000]),
+    )
+
+
+def expected(sent: list[Fix]) -> Stored:
+    """The rule, said once more: the smallest is the ping, unknown accuracies last."""
+    by_key = defaultdict(set)
+    for fix in sent:
+        by_key[fix[:3]].add(fix)
+    pings, beside = [], []
+    for group in by_key.values():
+        first, *others = sorted(group, key=lambda f: (f[5] <= 0, f[5], *f[3:5], *f[6:]))
+        pings.append(first)
+        beside += others
+    return Stored(sorted(pings), sorted(beside))
+
+
+def delivery(sent: list[Fix]) -> Delivery:
+    pings = np.array(sent, PING)
+    return Delivery(pings, np.arange(pings.size), SERIALS, [], [], {}, bytes(32))
+
+
+PINGS = """
+SELECT serial, (extract(epoch FROM fixed_at) * 1000000)::bigint, source, lon_e7, lat_e7, accuracy_cm, speed_cmps,
+    direction_cdeg
+FROM ping JOIN device USING (device_id)
+"""
+
+
+async def read_stored(connection: Connection) -> Stored:
+    tables = [await connection.fetch(query) for query in (PINGS, PINGS.replace("ping ", "ping_conflict "))]
+    return Stored(*(sorted((SERIALS.index(row[0]), *tuple(row)[1:]) for row in rows) for rows in tables))
+
+
+async def clear(connection: Connection) -> None:
+    await connection.execute("TRUNCATE ping, ping_conflict, dirty_hour; DELETE FROM ping_batch")
+
+
+async def until_somebody_waits(connection: Connection) -> None:
+    is_waiting = False
+    while not is_waiting:
+        is_waiting = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+
+
+@pytest.fixture
+async def viewer(connection: Connection) -> Viewer:
+    organisation_id = await find_or_create_organisation(connection, "tags", "contractor", None)
+    return Viewer(organisation_id, "tags", "contractor", frozenset())
+
+
+def counts(receipts: list[Receipt]) -> int:
+    return sum(receipt.accepted + receipt.duplicates + receipt.conflicts for receipt in receipts)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(fixes(), max_size=6), min_size=1, max_size=6))
+async def test_one_after_the_other(
+    pool: Pool, connection: Connection, viewer: Viewer, batches: list[list[Fix]]
+) -> None:
+    await clear(connection)
+    store = PingStore(pool)
+    receipts = [await store.store(viewer, delivery(batch)) for batch in batches]
+    sent = list(chain.from_iterable(batches))
+    stored = await read_stored(connection)
+    assert stored == expected(sent)
+    assert counts(receipts) == len(sent)
+    assert sum(receipt.accepted for receipt in receipts) == len(stored.pings)
+    assert sum(receipt.conflicts for receipt in receipts) == len(stored.beside)
+    again = [await store.store(viewer, delivery(batch)) for batch in batches]
+    assert sum(receipt.duplicates for receipt in again) == len(sent)
+    assert await read_stored(connection) == stored
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(fixes(), max_size=8), min_size=2, max_size=8))
+async def test_all_at_once(pool: Pool, connection: Connection, viewer: Viewer, batches: list[list[Fix]]) -> None:
+    await clear(connection)
+    stores = [PingStore(pool), PingStore(pool)]
+    receipts = await asyncio.gather(
+        *(stores[number % 2].store(viewer, delivery(batch)) for number, batch in enumerate(batches))
+    )
+    sent = list(chain.from_iterable(batches))
+    stored = await read_stored(connection)
+    assert stored == expected(sent)
+    assert counts(receipts) == len(sent)
+    assert sum(receipt.conflicts for receipt in receipts) == len(stored.beside)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(fixes(), max_size=6), min_size=1, max_size=5))
+async def test_the_matcher_gets_every_ping_as_it_is_in_the_end(
+    pool: Pool, connection: Connection, viewer: Viewer, batches: list[list[Fix]]
+) -> None:
+    await clear(connection)
+    store = PingStore(pool)
+    for batch in batches:
+        await store.store(viewer, delivery(batch))
+    inbox = await connection.fetch("SELECT payload, matched_at FROM ping_batch ORDER BY batch_id")
+    latest: dict[Any, Fix] = {}
+    for row in inbox:
+        assert (row["payload"] is None) == (row["matched_at"] is not None)
+        waiting: Pings = unpack(row["payload"] or b"\x01")
+        latest |= {fix[:3]: fix for fix in waiting.tolist()}
+    ids = {row["device_id"]: row["serial"] for row in await connection.fetch("SELECT device_id, serial FROM device")}
+    assert (
+        sorted((SERIALS.index(ids[fix[0]]), *fix[1:]) for fix in latest.values())
+        == expected(list(chain.from_iterable(batches))).pings
+    )
+    hours = await connection.fetch("SELECT DISTINCT device_id, date_trunc('hour', fixed_at) FROM ping")
+    assert set(await connection.fetch("SELECT device_id, hour_at FROM dirty_hour")) == set(hours)
+
+
+async def test_batches_in_opposite_orders_do_not_wait_for_each_other_for_ever(
+    pool: Pool, connection: Connection, viewer: Viewer
+) -> None:
+    draw = np.random.default_rng(1)
+    sent = [(int(d), NOON_US + int(t), 1, int(lon), 0, -1, -1, -1) for d, t, lon in draw.integers(0, 3, (600, 3))]
+    sent += [(d, NOON_US + t * 1_000_000, 1, 7, 0, -1, -1, -1) for d in range(3) for t in range(300)]
+    store = PingStore(pool)
+    batches = [[sent[place] for place in draw.permutation(len(sent))[:800]] for _ in range(24)]
+    await asyncio.gather(*(store.store(viewer, delivery(batch)) for batch in batches))
+    assert await read_stored(connection) == expected(list(chain.from_iterable(batches)))
+
+
+async def test_a_ping_that_changes_while_its_lock_is_waited_for_is_read_as_it_is_then(
+    pool: Pool, connection: Connection, viewer: Viewer
+) -> None:
+    await PingStore(pool).store(viewer, delivery([(0, NOON_US, 1, 3, 1, -1, -1, -1)]))
+    # Days around it, so that there are partitions to leave out.
+    for day in (DAY - 1, DAY + 1):
+        await create_partition(connection, day)
+    device_id = await connection.fetchval("SELECT device_id FROM device")
+    async with pool.acquire() as waiting, waiting.transaction():
+        async with pool.acquire() as other, other.transaction():
+            await other.execute("UPDATE ping SET lon_e7 = 1")
+            task = asyncio.create_task(
+                _lock_different(waiting, np.array([(device_id, NOON_US, 1, 2, 1, -1, -1, -1)], PING))
+            )
+            await until_somebody_waits(connection)
+        places, stored = await task
+    assert (places.tolist(), stored["lon_e7"].tolist()) == ([0], [1])
+
+
+async def test_two_processes_may_make_the_same_day_at_once(pool: Pool, connection: Connection) -> None:
+    async def make(day: int) -> None:
+        async with pool.acquire() as another:
+            await create_partition(another, day)
+
+    await asyncio.gather(*(make(day) for day in (DAY, DAY + 1) for _ in range(8)))
+    bounds = await connection.fetch(
+        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY relname"
+    )
+    assert [row[0] for row in bounds] == [
+        "FOR VALUES FROM ('2024-03-01 00:00:00+00') TO ('2024-03-02 00:00:00+00')",
+        "FOR VALUES FROM ('2024-03-02 00:00:00+00') TO ('2024-03-03 00:00:00+00')",
+    ]
+
+
+async def test_a_day_that_was_dropped_is_made_again(pool: Pool, connection: Connection, viewer: Viewer) -> None:
+    store = PingStore(pool)
+    batch = delivery([(0, NOON_US, 1, 1, 1, -1, -1, -1)])
+    await store.store(viewer, batch)
+    await connection.execute("DROP TABLE ping_20240301")
+    assert (await store.store(viewer, batch)).accepted == 1
+
+
+async def test_a_cancelled_batch_leaves_nothing(pool: Pool, connection: Connection, viewer: Viewer) -> None:
+    store = PingStore(pool)
+    await store.store(viewer, delivery([(0, NOON_US, 1, 1, 1, -1, -1, -1)]))
+    blocked = delivery([(d, NOON_US + t, 1, 1, 1, -1, -1, -1) for d in range(3) for t in range(1, 50)])
+    async with pool.acquire() as sealing, sealing.transaction():
+        await sealing.execute("SELECT pg_advisory_xact_lock(1, $1)", DAY)
+        task = asyncio.create_task(store.store(viewer, blocked))
+        await until_somebody_waits(connection)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert len((await read_stored(connection)).pings) == 1
+    assert await connection.fetchval("SELECT count(*) FROM ping_batch") == 1
+    assert (await store.store(viewer, blocked)).accepted == 147
