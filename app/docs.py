@@ -153,4 +153,7 @@ def _add_keys(schema: dict[str, Any]) -> None:
     for path in schema["paths"].values():
         for operation in path.values():
             if scopes := [scope for scheme in operation.get("security", []) for scope in scheme]:
-                operation["security"] = [{"key": [scope for scope in scopes if scope != ANY_SCOPE]}]
+                needed = [scope for scope in scopes if scope != ANY_SCOPE]
+                operation["security"] = [{"key": needed}]
+                words = f"Needs a key with the scope `{needed[0]}`." if needed else "Needs a key, of any scope."
+                operation["description"] = f"{operation['description']}\n\n{words}"

@@ -3,7 +3,7 @@
 # ruff: noqa: N818 - the names say what happened, in the words of the answer's title
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -75,11 +75,20 @@ STATUS: dict[type[AppError], HTTPStatus] = {
     DatabaseAway: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-HEADERS: dict[type[AppError], dict[str, str]] = {
-    # Basic lets a browser ask for a key on the documentation page.
-    NotSignedIn: {"WWW-Authenticate": 'Bearer realm="TrailMatch", Basic realm="TrailMatch: the key is the password"'},
-    Busy: {"Retry-After": "2"},
-    DatabaseAway: {"Retry-After": "5"},
+HEADERS: dict[type[AppError], list[tuple[str, str]]] = {
+    NotSignedIn: [
+        ("WWW-Authenticate", 'Bearer realm="TrailMatch"'),
+        # Lets a browser ask for a key on the documentation page. Chromium sees a challenge only on a line of its own.
+        ("WWW-Authenticate", 'Basic realm="TrailMatch: any name, the key as password", charset="UTF-8"'),
+    ],
+    Busy: [("Retry-After", "2")],
+    DatabaseAway: [("Retry-After", "5")],
+}
+
+# What Starlette says of its own accord, in words.
+_DETAILS = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this address.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method.",
 }
 
 
@@ -99,21 +108,22 @@ def problem(
     title: str,
     detail: str,
     errors: list[dict[str, Any]] | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Iterable[tuple[str, str]] = (),
 ) -> Response:
     """A problem document as a response."""
     body: dict[str, Any] = {"type": "about:blank", "title": title, "status": int(status), "detail": detail}
     if errors:
         body["errors"] = errors
-    return Response(
-        json.dumps(body, ensure_ascii=False), status, media_type="application/problem+json", headers=headers
-    )
+    response = Response(json.dumps(body, ensure_ascii=False), status, media_type="application/problem+json")
+    for name, value in headers:
+        response.headers.append(name, value)
+    return response
 
 
 async def _app_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
     kind = type(error)
-    return problem(STATUS[kind], _title(kind), error.detail, error.errors, HEADERS.get(kind))
+    return problem(STATUS[kind], _title(kind), error.detail, error.errors, HEADERS.get(kind, ()))
 
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
@@ -131,7 +141,8 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
 async def _http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    return problem(status, status.phrase, str(error.detail), headers=error.headers)
+    detail = _DETAILS.get(status, str(error.detail)) if error.detail == status.phrase else str(error.detail)
+    return problem(status, status.phrase.capitalize(), detail, headers=(error.headers or {}).items())
 
 
 # How asyncpg says that the server is gone, going or full. It lets the socket's own error through.

@@ -8,7 +8,7 @@ from app.access.keys import requires
 from app.access.viewer import Viewer
 from app.activations.reading import find_device_activations
 from app.activations.schemas import ActivationReceipt, DeviceActivations, OverlapReport, PostedActivation
-from app.activations.store import Outcome, post_activations
+from app.activations.store import Outcome, store_activations
 from app.errors import NotAllowed
 from app.rows import Rows, body_of, read_rows, refuse_single
 from app.wake import send_hint
@@ -20,7 +20,7 @@ Reader = Annotated[Viewer, Depends(requires("devices:read"))]
 
 
 @router.post("/activations", openapi_extra=body_of(PostedActivation))
-async def post(request: Request, viewer: Writer) -> ActivationReceipt:
+async def post_activations(request: Request, viewer: Writer) -> ActivationReceipt:
     """Store one fitting or many, and match again whatever has another wearer now.
 
     Nothing sent is ever changed: a correction is a higher revision of the same `activation_id`, and the highest counts.
@@ -32,7 +32,7 @@ async def post(request: Request, viewer: Writer) -> ActivationReceipt:
     rows = await read_rows(request, PostedActivation)
     async with request.app.state.pool.acquire() as connection:
         async with connection.transaction():
-            outcome = await post_activations(connection, viewer, rows.good)
+            outcome = await store_activations(connection, viewer, rows.good)
             refuse_single(rows, outcome.errors)
         if outcome.has_handovers:
             await send_hint(connection, "rejoin")
@@ -41,7 +41,7 @@ async def post(request: Request, viewer: Writer) -> ActivationReceipt:
 
 
 @router.get("/activations")
-async def get_of_device(
+async def get_activations(
     request: Request, viewer: Reader, device_id: Annotated[str, Query(description="The tag's serial.")]
 ) -> DeviceActivations:
     """Give a tag's fittings: every revision as it was received, and from them who wore it when."""

@@ -122,8 +122,36 @@ class EffectiveActivation(BaseModel):
     is_cut_short: bool = Field(description="The next fitting came before the stated removal.")
 
 
+RECEIVED_EXAMPLE: JsonDict = {
+    "activation_id": "F-00017",
+    "revision": 1,
+    "wearer_id": "0d3c8a52-5c0e-5b7e-8d7b-6a4f2f1e9c10",
+    "wearer_reference": "W-7Q2M",
+    "fitted_at": "2026-02-20T14:30:00Z",
+    "removed_at": None,
+    "void": False,
+    "received_at": "2026-02-20T14:35:02.417000Z",
+}
+EFFECTIVE_EXAMPLE: JsonDict = {
+    "device_id": "TAG-0042",
+    "wearer_id": "0d3c8a52-5c0e-5b7e-8d7b-6a4f2f1e9c10",
+    "wearer_reference": "W-7Q2M",
+    "from": "2026-02-20T14:30:00Z",
+    "to": None,
+    "activation_id": "F-00017",
+    "revision": 1,
+    "is_cut_short": False,
+}
+
+
 class DeviceActivations(BaseModel):
     """All that is known of who wore a tag."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"device_id": "TAG-0042", "received": [RECEIVED_EXAMPLE], "effective": [EFFECTIVE_EXAMPLE]}
+        }
+    )
 
     device_id: str
     received: list[ReceivedActivation]

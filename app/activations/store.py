@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 LOCK_CONTRACTOR = "SELECT pg_advisory_xact_lock(hashtextextended('trailmatch.activations', $1))"
 
 
-async def post_activations(connection: Connection, viewer: Viewer, rows: Sequence[Row[PostedActivation]]) -> Outcome:
+async def store_activations(connection: Connection, viewer: Viewer, rows: Sequence[Row[PostedActivation]]) -> Outcome:
     """Store each row, derive anew who wore its device when, and make due again whatever that changes.
 
     Call it in a transaction. Cost: a dozen statements, whatever the number of rows.

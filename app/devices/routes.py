@@ -17,7 +17,7 @@ Unassigned = Annotated[bool, Query(description="Only devices that nobody wears n
 
 
 @router.get("/devices")
-async def get_all(
+async def get_devices(
     request: Request,
     response: Response,
     viewer: Reader,

@@ -9,7 +9,7 @@ from app.access.keys import requires
 from app.access.viewer import Viewer
 from app.incidents.reading import find_incident, list_incidents
 from app.incidents.schemas import IncidentHistory, IncidentPage, IncidentReceipt, PostedIncident
-from app.incidents.store import Outcome, post_incidents
+from app.incidents.store import Outcome, store_incidents
 from app.pages import After, Limit, link_next
 from app.rows import Rows, body_of, read_rows, refuse_single
 from app.wake import send_hint
@@ -21,7 +21,7 @@ Reader = Annotated[Viewer, Depends(requires("incidents:read"))]
 
 
 @router.post("/incidents", openapi_extra=body_of(PostedIncident), responses={201: {"model": IncidentReceipt}})
-async def post(request: Request, response: Response, viewer: Writer) -> IncidentReceipt:
+async def post_incidents(request: Request, response: Response, viewer: Writer) -> IncidentReceipt:
     """Store one incident or many: new ones, and amendments of those posted before under the same reference.
 
     A record that differs becomes a new version, one that does not says `unchanged`. One bad row never refuses the
@@ -30,7 +30,7 @@ async def post(request: Request, response: Response, viewer: Writer) -> Incident
     rows = await read_rows(request, PostedIncident)
     async with request.app.state.pool.acquire() as connection:
         async with connection.transaction():
-            outcome = await post_incidents(connection, viewer, rows.good, request.app.state.settings.default_profile)
+            outcome = await store_incidents(connection, viewer, rows.good, request.app.state.settings.default_profile)
             refuse_single(rows, outcome.errors)
         await send_hint(connection, "incidents")
     receipt = _receipt(rows, outcome)
@@ -40,7 +40,7 @@ async def post(request: Request, response: Response, viewer: Writer) -> Incident
 
 
 @router.get("/incidents")
-async def get_all(
+async def get_incidents(
     request: Request,
     response: Response,
     viewer: Reader,
@@ -56,7 +56,7 @@ async def get_all(
 
 
 @router.get("/incidents/{incident_id}")
-async def get_one(request: Request, viewer: Reader, incident_id: UUID) -> IncidentHistory:
+async def get_incident(request: Request, viewer: Reader, incident_id: UUID) -> IncidentHistory:
     """Give one incident in all its versions."""
     async with request.app.state.pool.acquire() as connection, connection.transaction():
         return await find_incident(connection, viewer, incident_id)

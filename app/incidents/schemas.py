@@ -155,6 +155,29 @@ class IncidentVersion(BaseModel):
     received_at: datetime
 
 
+NAME_EXAMPLE: JsonDict = {
+    "incident_id": "7d0b9a3e-2f0e-5f3e-9d0e-0f5d3c2b1a00",
+    "force": "metropolitan",
+    "reference": "01/234567/26",
+}
+VERSION_EXAMPLE: JsonDict = {
+    "version": 1,
+    "offence": "BIAD",
+    "from": "2026-03-01T21:05:00Z",
+    "to": "2026-03-01T22:40:00Z",
+    "lon": -0.12776,
+    "lat": 51.50735,
+    "easting": None,
+    "northing": None,
+    "position_r95_m": 20.0,
+    "text": "Rear door forced",
+    "withdrawn": False,
+    "changed": [],
+    "profile": {"name": "radius-100m", "version": 1},
+    "received_at": "2026-03-02T08:11:43.250000Z",
+}
+
+
 class Incident(BaseModel):
     """An incident in its latest version."""
 
@@ -167,12 +190,18 @@ class Incident(BaseModel):
 class IncidentPage(BaseModel):
     """A page of incidents in the order in which they were first reported."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"incidents": [{**NAME_EXAMPLE, "latest": VERSION_EXAMPLE}], "next": None}}
+    )
+
     incidents: list[Incident]
     next: int | None
 
 
 class IncidentHistory(BaseModel):
     """An incident in all its versions, the oldest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {**NAME_EXAMPLE, "versions": [VERSION_EXAMPLE]}})
 
     incident_id: UUID
     force: str

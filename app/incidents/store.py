@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
     errors: list[RowError]
 
 
-async def post_incidents(
+async def store_incidents(
     connection: Connection, viewer: Viewer, rows: Sequence[Row[PostedIncident]], default_profile: str
 ) -> Outcome:
     """Store each row as the first or the next version of its incident, unless it says nothing new.

@@ -11,7 +11,7 @@ from app.pages import Limit, link_next
 from app.rows import Rows, body_of, read_rows, refuse_single
 from app.wearers.reading import find_wearer, list_wearers
 from app.wearers.schemas import PostedWearer, WearerPage, WearerReceipt, WearerRecord
-from app.wearers.store import Outcome, post_wearers
+from app.wearers.store import Outcome, store_wearers
 
 router = APIRouter(prefix="/v1", tags=["wearers"])
 
@@ -21,17 +21,17 @@ AfterWearer = Annotated[UUID | None, Query(description="Cursor: give what comes 
 
 
 @router.post("/wearers", openapi_extra=body_of(PostedWearer))
-async def post(request: Request, viewer: Writer) -> WearerReceipt:
+async def post_wearers(request: Request, viewer: Writer) -> WearerReceipt:
     """Store one wearer or many; one that was posted before is replaced, by whoever registered them first."""
     rows = await read_rows(request, PostedWearer)
     async with request.app.state.pool.acquire() as connection, connection.transaction():
-        outcome = await post_wearers(connection, viewer, rows.good)
+        outcome = await store_wearers(connection, viewer, rows.good)
         refuse_single(rows, outcome.errors)
     return _receipt(rows, outcome)
 
 
 @router.get("/wearers")
-async def get_all(
+async def get_wearers(
     request: Request, response: Response, viewer: Reader, after: AfterWearer = None, limit: Limit = 100
 ) -> WearerPage:
     """Give the wearers that the caller registered or manages, a page at a time."""
@@ -42,7 +42,7 @@ async def get_all(
 
 
 @router.get("/wearers/{wearer_id}")
-async def get_one(request: Request, viewer: Reader, wearer_id: UUID) -> WearerRecord:
+async def get_wearer(request: Request, viewer: Reader, wearer_id: UUID) -> WearerRecord:
     """Give one wearer, and which tags they wore when."""
     async with request.app.state.pool.acquire() as connection, connection.transaction():
         return await find_wearer(connection, viewer, wearer_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from app.activations.schemas import EffectiveActivation
+from app.activations.schemas import EFFECTIVE_EXAMPLE, EffectiveActivation
 from app.fields import OrganisationCode, Reference
 from app.rows import Record, RowError
 
@@ -77,8 +77,20 @@ class Wearer(BaseModel):
     updated_at: datetime
 
 
+EXAMPLE: JsonDict = {
+    "wearer_id": "0d3c8a52-5c0e-5b7e-8d7b-6a4f2f1e9c10",
+    "reference": "W-7Q2M",
+    "force": "metropolitan",
+    "probation": "london-north",
+    "created_at": "2026-02-20T14:35:02.417000Z",
+    "updated_at": "2026-02-20T14:35:02.417000Z",
+}
+
+
 class WearerPage(BaseModel):
     """A page of wearers, in the order of their ids."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"wearers": [EXAMPLE], "next": None}})
 
     wearers: list[Wearer]
     next: UUID | None
@@ -86,5 +98,7 @@ class WearerPage(BaseModel):
 
 class WearerRecord(Wearer):
     """A wearer, and which tags they wore when."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE, "activations": [EFFECTIVE_EXAMPLE]}})
 
     activations: list[EffectiveActivation]

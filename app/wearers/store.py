@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
     errors: list[RowError]
 
 
-async def post_wearers(connection: Connection, viewer: Viewer, rows: Sequence[Row[PostedWearer]]) -> Outcome:
+async def store_wearers(connection: Connection, viewer: Viewer, rows: Sequence[Row[PostedWearer]]) -> Outcome:
     """Store each row as the wearer's record, whole: a force or probation region that it leaves out is none.
 
     Call it in a transaction. Whoever posts a wearer first registers them, and alone may post them again. Rows of one
