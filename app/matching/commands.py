@@ -46,8 +46,13 @@ def match(
     from rich.console import Console  # noqa: PLC0415 - no other command waits for rich, pyarrow, numba
 
     from app.matching.files import Question, match_files  # noqa: PLC0415 - as above
-    from matcher.join import Between  # noqa: PLC0415 - as above
+    from matcher.join import MAX_LINE_M, Between  # noqa: PLC0415 - as above
 
+    if not points_only and max_gap_s * max_speed_mps > MAX_LINE_M:
+        raise typer.BadParameter(
+            f"together they allow lines of more than {MAX_LINE_M:,.0f} m, which are not straight on the Earth",
+            param_hint="--max-gap-s, --max-speed-mps",
+        )
     between = None if points_only else Between(max_gap_s, max_speed_mps)
     question = Question(radius_m, pad_s, between, threads or os.cpu_count() or 1)
     console = Console(stderr=True)

@@ -146,7 +146,7 @@ class Columns:
 
 def _numbers_of_rows(rows: int, left_out: list[int]) -> Longs:
     """The number, from 1, of each row of a table in its file, from which some are left out already."""
-    return np.setdiff1d(np.arange(1, rows + len(left_out) + 1), left_out)
+    return np.delete(np.arange(1, rows + len(left_out) + 1), [row - 1 for row in left_out])
 
 
 def _is_text(kind: pa.DataType) -> bool:

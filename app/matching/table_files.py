@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -64,11 +65,21 @@ def write_table(table: pa.Table, out: Path) -> None:
         else:
             compression = "gzip" if out.name.endswith(".gz") else None
             with pa.output_stream(str(part), compression=compression) as stream:
-                pyarrow.csv.write_csv(table, stream)
+                pyarrow.csv.write_csv(_with_times_as_text(table), stream)
         part.replace(out)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise Failure(f"{out} cannot be written: {error}") from None
+
+
+def _with_times_as_text(table: pa.Table) -> pa.Table:
+    """Times as RFC 3339 has them; pyarrow would write a space for the T."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            moments = table.column(at).to_numpy()
+            text = np.char.add(np.datetime_as_string(moments, unit="us"), "Z")
+            table = table.set_column(at, field.name, pa.array(text, pa.string(), mask=np.isnat(moments)))
+    return table
 
 
 def _content(file: str) -> pa.Buffer:

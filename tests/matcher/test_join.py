@@ -171,12 +171,17 @@ def test_no_incident_beside_a_long_line_is_missed(lat_deg: float, azimuth_deg: f
     assert hits.incident[hits.incident == hits.device].tolist() == list(range(200))
 
 
-def test_a_line_crosses_the_antimeridian() -> None:
-    incident = INCIDENT._replace(lon_deg=179.99999)
-    hits = _join([(100, -300, 0), (160, 300, 0)], incident)
-    assert hits.inside_s[0] == pytest.approx(20, abs=0.01)
-    hits = _join([(100, 300, 0), (160, -300, 0)], incident._replace(lon_deg=-180.0))
-    assert hits.inside_s[0] == pytest.approx(20, abs=0.01)
+@pytest.mark.parametrize("lon_deg", [179.999, 179.99999, 180.0, -180.0, -179.999])
+@pytest.mark.parametrize("west_to_east", [1, -1])
+def test_a_line_crosses_the_antimeridian(lon_deg: float, west_to_east: int) -> None:
+    hits = _join([(100, -300 * west_to_east, 0), (160, 300 * west_to_east, 0)], INCIDENT._replace(lon_deg=lon_deg))
+    assert hits.inside_s.tolist() == pytest.approx([20], abs=0.01)
+
+
+@pytest.mark.parametrize("lon_deg", [179.9999, 180.0, -180.0, -179.9999])
+@pytest.mark.parametrize("east_m", [-90, 0, 90])
+def test_a_circle_holds_pings_beyond_the_antimeridian(lon_deg: float, east_m: int) -> None:
+    assert _join([(100, east_m, 0)], INCIDENT._replace(lon_deg=lon_deg)).n_pings.tolist() == [1]
 
 
 def test_a_ping_at_the_pole_is_near_no_incident_and_harms_none() -> None:
