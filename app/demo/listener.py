@@ -71,7 +71,7 @@ async def _listen(client: httpx.AsyncClient, ear: Ear, connected: asyncio.Event)
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[Event]:
-    """Read the event stream format: fields line by line, an empty line ends an event. A comment is a field without a name."""
+    """Read the event stream format: fields line by line, an empty line ends an event, a comment has no field name."""
     fields = dict[str, str]()
     async for line in answer.aiter_lines():
         if line:

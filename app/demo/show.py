@@ -98,17 +98,15 @@ def _progress(scene: Scene) -> Iterator[Callable[[float, int], None]]:
 
 def _serve_on(scene: Scene, service: Child, keys: Keys) -> None:
     """Say how to look around, and wait for Ctrl-C."""
-    crime = scene.crimes[0] if scene.crimes else None
-    reference = crime.reference if crime else "…"
+    reference = scene.crimes[0].reference if scene.crimes else "MS-00001"
     lines = [
         "",
-        f"TrailMatch is at {service.address} until you press Ctrl-C; its API is described at {service.address}/docs",
-        f"(sign in there with any name and, as the password, this key of {FORCE}'s: {keys.force})",
-        "",
+        f"TrailMatch is at {service.address} until you press Ctrl-C. To look around as {FORCE}'s police:",
         f"KEY={keys.force}",
         f'curl -H "Authorization: Bearer $KEY" {service.address}/v1/alerts',
         f'curl -H "Authorization: Bearer $KEY" "{service.address}/v1/incidents?force={FORCE}&reference={reference}"',
-        f'curl -N -H "Authorization: Bearer $KEY" {service.address}/v1/alerts/stream',
+        f'curl -N -H "Authorization: Bearer $KEY" "{service.address}/v1/alerts/stream?after=0"',
+        f"The API is described at {service.address}/docs (sign in with any name, and the key as password).",
     ]
     _say("\n".join(lines))
     with contextlib.suppress(KeyboardInterrupt):

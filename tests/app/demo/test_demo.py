@@ -89,7 +89,7 @@ def test_it_serves_on_until_it_is_interrupted(empty_database_url: str, port: int
         assert demo.stderr is not None
         check_figures(json.loads(demo.stdout.readline()))
         said = ""
-        while "/v1/alerts/stream" not in said:
+        while "/docs" not in said:
             said += demo.stderr.readline()
         for line in [line for line in said.splitlines() if line.startswith("curl") and "stream" not in line]:
             key = said.partition("KEY=")[2].split()[0]
