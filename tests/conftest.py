@@ -15,12 +15,8 @@ import pytest
 from hypothesis import settings
 
 from app.db import Connection, Pool, connect, connect_pool
-from app.kernel_cache import point_numba_at_cache
 from app.migrate import migrate
 from app.postgres import running_postgres
-
-# Before any test module imports numba.
-point_numba_at_cache()
 
 # The first call of a kernel compiles it, which is longer than any deadline that would mean something.
 settings.register_profile("trailmatch", deadline=None)
