@@ -155,7 +155,8 @@ def look_up_lines(
 def near_lines(trails: Trails, grid: IncidentGrid, lookups: Lookups, line_of: Longs, near: Candidates) -> int:
     """Name the incidents whose window and box a line touches, each once however many buckets name it.
 
-    `line_of` (I,) keeps the line that an incident was last compared with; it holds -1 at first.
+    `line_of` (I,) keeps the line that an incident was last compared with; it holds 0 at first, which no line
+    ends at.
     """
     times, lons, lats = trails.fixed_at_us, trails.lon_e7, trails.lat_e7
     from_us, to_us, lon_deg, lat_deg = (

@@ -3,28 +3,19 @@
 import math
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from matcher.candidates import Candidates, LineRule, Lookups, look_up_lines, look_up_pings, near_lines, near_pings
-from matcher.hits import Hits, no_hits
+from matcher.blocks import join_devices
+from matcher.candidates import LineRule
+from matcher.hits import Hits
 from matcher.incidents import Incidents
 from matcher.index import IncidentGrid, incident_grid
-from matcher.kernels import add_hits
 from matcher.trails import Trails, check_trails
-
-Longs = npt.NDArray[np.int64]
-Columns = TypeVar("Columns", Candidates, Lookups, Hits)
 
 # Over this far the plane about an incident is tens of metres from the geodesic (docs/decisions/0001-the-join.md).
 MAX_LINE_M = 200_000.0
-
-# So many pings are looked up before their candidates are tested: the lists between the two stay in the cache.
-BLOCK_PINGS = 1 << 17
-
-NO_LINES = LineRule(0, 0.0)
 
 # Several parts for each thread, so that one which meets few incidents does not leave a thread without work.
 PARTS_PER_THREAD = 8
@@ -60,11 +51,11 @@ def space_time_join(
     trails = Trails._make(np.require(column, requirements=["C", "W"]) for column in trails)
     rule = LineRule(round(between.max_gap_s * 1e6), float(between.max_speed_mps)) if between else None
     if threads == 1:
-        return _in_order([_join_devices(trails, grid, rule, 0, trails.device_id.size)])
+        return _in_order([join_devices(trails, grid, rule, 0, trails.device_id.size)])
     edges = np.searchsorted(trails.starts, np.linspace(0, trails.fixed_at_us.size, threads * PARTS_PER_THREAD + 1))
     edges[-1] = trails.device_id.size
     with ThreadPoolExecutor(threads) as pool:
-        parts = [pool.submit(_join_devices, trails, grid, rule, int(first), int(end)) for first, end in pairwise(edges)]
+        parts = [pool.submit(join_devices, trails, grid, rule, int(first), int(end)) for first, end in pairwise(edges)]
         return _in_order([part.result() for part in parts])
 
 
@@ -79,74 +70,6 @@ def _check_between(between: Between | None) -> None:
             f"max_gap_s times max_speed_mps must be at most {MAX_LINE_M:,.0f} m, so that a line between two pings is "
             f"straight in a plane: {between.max_gap_s} s at {between.max_speed_mps} m/s"
         )
-
-
-def _join_devices(
-    trails: Trails, grid: IncidentGrid, rule: LineRule | None, first_device: int, end_device: int
-) -> Hits:
-    """Join some of the devices, block by block; the hits stand in the order in which they were found."""
-    found, hits = no_hits(0), 0
-    incidents = grid.half_lon_e7.size
-    hit_of, line_of = np.zeros(incidents, dtype=np.int64), np.full(incidents, -1, dtype=np.int64)
-    at, end = int(trails.starts[first_device]), int(trails.starts[end_device])
-    while at < end:
-        block_end, lines = _near_lines(trails, grid, rule, at, min(at + BLOCK_PINGS, end), line_of)
-        pings = _near_pings(trails, grid, at, block_end)
-        found = _with_room(found, hits, pings.ping.size + lines.ping.size)
-        device = int(np.searchsorted(trails.starts, at, side="right")) - 1
-        hits = add_hits(trails, grid.incidents, rule or NO_LINES, pings, lines, found, hit_of, device, hits)
-        at = block_end
-    return _cut(found, hits)
-
-
-def _near_pings(trails: Trails, grid: IncidentGrid, at: int, end: int) -> Candidates:
-    lookups = _lookups((end - at) * grid.cell_bits.size)
-    lookups = _cut(lookups, look_up_pings(trails, grid, at, end, lookups))
-    near = _candidates(grid, lookups)
-    return _cut(near, near_pings(trails, grid, lookups, near))
-
-
-def _near_lines(
-    trails: Trails, grid: IncidentGrid, rule: LineRule | None, at: int, end: int, line_of: Longs
-) -> tuple[int, Candidates]:
-    """Find the candidates among lines up to some ping, at most `end`; returns that ping and them."""
-    if rule is None:
-        return end, Candidates(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
-    begins = np.zeros(end - at, dtype=np.bool_)
-    starts = trails.starts[np.searchsorted(trails.starts, at) : np.searchsorted(trails.starts, end)]
-    begins[starts - at] = True
-    stopped, named, room = at, 0, 2 * BLOCK_PINGS
-    while stopped == at:
-        lookups = _lookups(room)
-        stopped, named = look_up_lines(trails, grid, rule, begins, at, lookups)
-        room *= 2
-    lookups = _cut(lookups, named)
-    near = _candidates(grid, lookups)
-    return stopped, _cut(near, near_lines(trails, grid, lookups, line_of, near))
-
-
-def _lookups(room: int) -> Lookups:
-    return Lookups(np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32))
-
-
-def _candidates(grid: IncidentGrid, lookups: Lookups) -> Candidates:
-    """Room for all that the buckets hold."""
-    room = int((grid.bucket_starts[lookups.bucket + 1] - grid.bucket_starts[lookups.bucket]).sum(dtype=np.int64))
-    return Candidates(np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32))
-
-
-def _cut(columns: Columns, length: int) -> Columns:
-    return type(columns)._make(column[:length] for column in columns)
-
-
-def _with_room(found: Hits, hits: int, more: int) -> Hits:
-    """The same hits with room for so many more."""
-    if hits + more <= found.incident.size:
-        return found
-    new = no_hits(2 * hits + more)
-    for column, longer in zip(found, new, strict=True):
-        longer[:hits] = column[:hits]
-    return new
 
 
 def _in_order(parts: list[Hits]) -> Hits:

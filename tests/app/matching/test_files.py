@@ -42,9 +42,10 @@ class Run(NamedTuple):
 def _match(*args: str | Path) -> Run:
     """Run the command as the program would, but within this one: it takes seconds to start."""
     with redirect_stdout(io.StringIO()) as stdout, redirect_stderr(io.StringIO()) as stderr:
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as exited:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["trailmatch", "match", *map(str, args)])
-            main()
+            with pytest.raises(SystemExit) as exited:
+                main()
         if isinstance(exited.value.code, str):  # which Python prints, and ends with 1
             return Run(1, stdout.getvalue(), exited.value.code)
     return Run(int(exited.value.code or 0), stdout.getvalue(), stderr.getvalue())
