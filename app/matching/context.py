@@ -6,12 +6,12 @@ from uuid import UUID
 
 import numpy as np
 
-from app.columns import copy_rows_out
 from app.db import Connection
 from app.matching.open_incidents import incident_of
 from app.matching.profiles import StoredProfile, find_profiles
-from app.times import to_datetime
-from app.trails.store import probe_by_key
+from app.matching.stretches import merged
+from app.times import to_datetime, to_us
+from app.trails.store import Stretches, read_stretches
 from matcher.evidence import Incident, Reach, reach
 from matcher.trails import Trails, trails_from_columns
 
@@ -74,42 +74,48 @@ async def read_contexts(connection: Connection, pairs: list[Pair]) -> list[Conte
     ]
 
 
-_PING = np.dtype(
-    [("pair", "i4"), ("fitting", "i8"), ("fixed_at", "M8[us]"), ("lon_e7", "i4"), ("lat_e7", "i4")],
-)
-
 # A fitting is a row of effective_activation: two fittings of one device are two trails, for in between somebody else
-# may have worn it. The bounds at the end repeat the join's, so that the planner leaves other days' partitions out.
-READ_TRAILS = """
-SELECT (c.ordinal - 1)::int AS pair, a.fitting, p.fixed_at, p.lon_e7, p.lat_e7
-FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS c (wearer_id, from_at, to_at, ordinal)
-JOIN LATERAL (
-    SELECT device_id, from_at, to_at, row_number() OVER (ORDER BY device_id, from_at) AS fitting
-    FROM effective_activation WHERE wearer_id = c.wearer_id AND from_at <= c.to_at AND to_at > c.from_at
-) AS a ON true
-JOIN ping p ON p.device_id = a.device_id
-    AND p.fixed_at >= greatest(a.from_at, c.from_at) AND p.fixed_at < a.to_at AND p.fixed_at <= c.to_at
-WHERE p.fixed_at BETWEEN $4 AND $5
+# may have worn it. It ends before the instant at which the next begins.
+FITTINGS = """
+SELECT (c.place - 1)::int AS pair, a.device_id, greatest(a.from_at, c.from_at) AS from_at,
+    least(a.to_at - interval '1 microsecond', c.to_at) AS to_at
+FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS c (wearer_id, from_at, to_at, place)
+JOIN effective_activation AS a ON a.wearer_id = c.wearer_id AND a.from_at <= c.to_at AND a.to_at > c.from_at
+ORDER BY c.place, a.device_id, a.from_at
 """
 
 
 async def _read_trails(connection: Connection, pairs: list[Pair], reaches: list[Reach]) -> list[Trails]:
-    if not pairs:
-        return []
-    await probe_by_key(connection)
-    rows = await copy_rows_out(
-        connection,
-        READ_TRAILS,
+    """Read the trails of each pair; what several pairs look at is read once."""
+    fittings = await connection.fetch(
+        FITTINGS,
         [pair.wearer_id for pair in pairs],
         [to_datetime(r.from_us) for r in reaches],
         [to_datetime(r.to_us) for r in reaches],
-        to_datetime(min(r.from_us for r in reaches)),
-        to_datetime(max(r.to_us for r in reaches)),
-        dtype=_PING,
     )
-    rows = rows[np.argsort(rows["pair"], kind="stable")]
-    bounds = np.searchsorted(rows["pair"], np.arange(len(pairs) + 1))
-    return [
-        trails_from_columns(part["fitting"], part["fixed_at"].astype(np.int64), part["lon_e7"], part["lat_e7"])
-        for part in (rows[a:b] for a, b in pairwise(bounds))
-    ]
+    stretches = Stretches(
+        np.array([row["device_id"] for row in fittings], np.int32),
+        np.array([to_us(row["from_at"]) for row in fittings], np.int64),
+        np.array([to_us(row["to_at"]) for row in fittings], np.int64),
+    )
+    stored = await read_stretches(connection, merged(stretches))
+    pair_of = np.array([row["pair"] for row in fittings], np.int64)
+    bounds = np.searchsorted(pair_of, np.arange(len(pairs) + 1))
+    return [_trails_of(stored, stretches, range(a, b)) for a, b in pairwise(bounds)]
+
+
+def _trails_of(stored: Trails, stretches: Stretches, fittings: range) -> Trails:
+    """Cut the trail of each of these fittings out of what was read."""
+    parts = [_part(stored, *(int(column[fitting]) for column in stretches)) for fitting in fittings]
+    rows = np.concatenate([np.arange(part.start, part.stop) for part in parts]) if parts else np.empty(0, np.int64)
+    fitting = np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts])
+    return trails_from_columns(fitting, stored.fixed_at_us[rows], stored.lon_e7[rows], stored.lat_e7[rows])
+
+
+def _part(stored: Trails, device_id: int, from_us: int, to_us: int) -> slice:
+    place = int(np.searchsorted(stored.device_id, device_id))
+    if place == stored.device_id.size or stored.device_id[place] != device_id:
+        return slice(0, 0)
+    start, end = stored.starts[place : place + 2]
+    times = stored.fixed_at_us[start:end]
+    return slice(int(start + np.searchsorted(times, from_us)), int(start + np.searchsorted(times, to_us, side="right")))

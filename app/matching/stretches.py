@@ -41,7 +41,7 @@ def stretches_about(runs: Stretches, incidents: OpenIncidents) -> tuple[Selectio
         return incidents.meeting(0, -1), widened
     selection = incidents.meeting(int(widened.from_us.min()), int(widened.to_us.max()))
     meets = _meets_any(widened, selection.incidents)
-    return selection, _merged(_some(widened, meets))
+    return selection, merged(_some(widened, meets))
 
 
 def _some(stretches: Stretches, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Stretches:
@@ -59,7 +59,7 @@ def _meets_any(stretches: Stretches, incidents: Incidents) -> npt.NDArray[np.boo
     return reaches >= stretches.from_us
 
 
-def _merged(stretches: Stretches) -> Stretches:
+def merged(stretches: Stretches) -> Stretches:
     """Join stretches of one device that overlap or touch, so that no ping is read twice."""
     order = np.lexsort((stretches.from_us, stretches.device_id))
     merged: list[tuple[int, int, int]] = []

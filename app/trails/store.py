@@ -1,16 +1,21 @@
-"""Stored trails, read straight into arrays."""
+"""Stored trails, read straight into arrays.
+
+A ping is stored in one of three places, and for some days in two at once (docs/decisions/0005): its row in `ping`, the
+chunk of its hour, `ping_late`. Every read is one statement, so one snapshot, and decides hour by hour of a device: the
+chunk if there is one and the hour is not marked dirty, else the rows; and what came late besides. Sealing writes the
+chunk and clears the mark in one transaction, so a read at any moment finds each ping once.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from app.columns import copy_rows_out
 from app.db import Connection
+from app.pings.compute import compute
 from app.times import to_datetime
+from app.trails.reading import ALL_COLUMNS, TRAIL_COLUMNS, Found, put_together
+from app.trails.transport import copy_out
 from matcher.trails import Ints, Longs, Trails, trails_from_columns
-
-_PING = np.dtype([("device_id", "i4"), ("fixed_at", "M8[us]"), ("lon_e7", "i4"), ("lat_e7", "i4")])
 
 
 class Stretches(NamedTuple):
@@ -23,29 +28,74 @@ class Stretches(NamedTuple):
 
 # The bounds at the end repeat what the join says, so that the planner leaves other days' partitions out.
 READ_STRETCHES = """
-SELECT p.device_id, p.fixed_at, p.lon_e7, p.lat_e7
-FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS s (device_id, from_at, to_at)
-JOIN ping p ON p.device_id = s.device_id AND p.fixed_at BETWEEN s.from_at AND s.to_at
+WITH s AS MATERIALIZED (
+    SELECT (place - 1)::int AS stretch, device_id, from_at, to_at
+    FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY
+        AS s (device_id, from_at, to_at, place)
+)
+SELECT 2::smallint AS kind, s.stretch, c.device_id, c.hour_at, 0::smallint, 0, 0, c.payload
+FROM s JOIN sealed_hour AS c
+    ON c.device_id = s.device_id AND c.hour_at > s.from_at - interval '1 hour' AND c.hour_at <= s.to_at
+UNION ALL
+SELECT 0::smallint, s.stretch, p.device_id, p.fixed_at, p.source, p.lon_e7, p.lat_e7, ''
+FROM s CROSS JOIN unsealed_parts(s.device_id, s.from_at, s.to_at) AS part
+JOIN ping AS p ON p.device_id = s.device_id AND p.fixed_at >= part.from_at AND p.fixed_at < part.to_at
+    AND p.fixed_at BETWEEN s.from_at AND s.to_at
 WHERE p.fixed_at BETWEEN $4 AND $5
+UNION ALL
+SELECT 1::smallint, s.stretch, l.device_id, l.fixed_at, l.source, l.lon_e7, l.lat_e7, ''
+FROM s JOIN ping_late AS l ON l.device_id = s.device_id AND l.fixed_at BETWEEN s.from_at AND s.to_at
 """
 
 
 async def read_stretches(connection: Connection, stretches: Stretches) -> Trails:
     """Read parts of trails, by device; cost grows with what is read, not with what is stored."""
+    return _trails(await _read(connection, READ_STRETCHES, stretches, TRAIL_COLUMNS))
+
+
+# As READ_STRETCHES, with all that is stored of a ping.
+READ_PINGS = """
+WITH s AS MATERIALIZED (
+    SELECT (place - 1)::int AS stretch, device_id, from_at, to_at
+    FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY
+        AS s (device_id, from_at, to_at, place)
+)
+SELECT 2::smallint AS kind, s.stretch, c.device_id, c.hour_at, 0::smallint, 0, 0, 0, 0, 0, 0::bigint, c.payload
+FROM s JOIN sealed_hour AS c
+    ON c.device_id = s.device_id AND c.hour_at > s.from_at - interval '1 hour' AND c.hour_at <= s.to_at
+UNION ALL
+SELECT 0::smallint, s.stretch, p.device_id, p.fixed_at, p.source, p.lon_e7, p.lat_e7,
+    p.accuracy_cm, p.speed_cmps, p.direction_cdeg, p.batch_id, ''
+FROM s CROSS JOIN unsealed_parts(s.device_id, s.from_at, s.to_at) AS part
+JOIN ping AS p ON p.device_id = s.device_id AND p.fixed_at >= part.from_at AND p.fixed_at < part.to_at
+    AND p.fixed_at BETWEEN s.from_at AND s.to_at
+WHERE p.fixed_at BETWEEN $4 AND $5
+UNION ALL
+SELECT 1::smallint, s.stretch, l.device_id, l.fixed_at, l.source, l.lon_e7, l.lat_e7,
+    l.accuracy_cm, l.speed_cmps, l.direction_cdeg, l.batch_id, ''
+FROM s JOIN ping_late AS l ON l.device_id = s.device_id AND l.fixed_at BETWEEN s.from_at AND s.to_at
+"""
+
+
+async def read_pings(connection: Connection, stretches: Stretches) -> Found:
+    """Read parts of trails with all columns of a ping, in the order of device, time and source."""
+    return await _read(connection, READ_PINGS, stretches, ALL_COLUMNS)
+
+
+async def _read(connection: Connection, statement: str, stretches: Stretches, columns: tuple[str, ...]) -> Found:
     if stretches.device_id.size == 0:
-        return trails_from_columns([], [], [], [])
+        return Found(np.empty(0, np.int64), np.empty((len(columns), 0), np.int64))
     await probe_by_key(connection)
-    rows = await copy_rows_out(
+    received = await copy_out(
         connection,
-        READ_STRETCHES,
+        statement,
         stretches.device_id.tolist(),
         [to_datetime(us) for us in stretches.from_us],
         [to_datetime(us) for us in stretches.to_us],
         to_datetime(int(stretches.from_us.min())),
         to_datetime(int(stretches.to_us.max())),
-        dtype=_PING,
     )
-    return _trails(rows)
+    return await compute(len(received), put_together, received, columns, stretches.from_us, stretches.to_us)
 
 
 class Box(NamedTuple):
@@ -59,16 +109,41 @@ class Box(NamedTuple):
     north_e7: int
 
 
+# Rows of an hour that has no chunk at all are read by time; in any other only what is marked, device by device.
+# What came late is read wherever it lies, because it may take the place of a ping that lies in the box.
 READ_BOX = """
-SELECT p.device_id, p.fixed_at, p.lon_e7, p.lat_e7 FROM ping p
-WHERE p.fixed_at BETWEEN $1 AND $2 AND p.lat_e7 BETWEEN $3 AND $4
+WITH h AS MATERIALIZED (
+    SELECT hour_at, EXISTS (SELECT FROM trail_chunk AS c WHERE c.hour_at = h.hour_at) AS is_begun
+    FROM generate_series(date_bin('1 hour', $1::timestamptz, 'epoch'), $2::timestamptz, interval '1 hour')
+        AS h (hour_at)
+)
+SELECT 2::smallint AS kind, 0 AS stretch, c.device_id, c.hour_at, 0::smallint, 0, 0, c.payload
+FROM h JOIN sealed_hour AS c ON c.hour_at = h.hour_at AND c.south_e7 <= $4 AND c.north_e7 >= $3
+    AND CASE WHEN $5::int <= $6::int THEN c.west_e7 <= $6 AND c.east_e7 >= $5
+        ELSE c.west_e7 <= $6 OR c.east_e7 >= $5 END
+WHERE h.is_begun
+UNION ALL
+SELECT 0::smallint, 0, p.device_id, p.fixed_at, p.source, p.lon_e7, p.lat_e7, ''
+FROM h JOIN dirty_hour AS d ON d.hour_at = h.hour_at
+JOIN ping AS p ON p.device_id = d.device_id
+    AND p.fixed_at >= d.hour_at AND p.fixed_at < d.hour_at + interval '1 hour'
+WHERE h.is_begun AND p.fixed_at BETWEEN $1 AND $2 AND p.lat_e7 BETWEEN $3 AND $4
   AND CASE WHEN $5::int <= $6::int THEN p.lon_e7 BETWEEN $5 AND $6 ELSE p.lon_e7 >= $5 OR p.lon_e7 <= $6 END
+UNION ALL
+SELECT 0::smallint, 0, p.device_id, p.fixed_at, p.source, p.lon_e7, p.lat_e7, ''
+FROM h JOIN ping AS p ON p.fixed_at >= h.hour_at AND p.fixed_at < h.hour_at + interval '1 hour'
+WHERE NOT h.is_begun AND p.fixed_at BETWEEN $1 AND $2 AND p.lat_e7 BETWEEN $3 AND $4
+  AND CASE WHEN $5::int <= $6::int THEN p.lon_e7 BETWEEN $5 AND $6 ELSE p.lon_e7 >= $5 OR p.lon_e7 <= $6 END
+UNION ALL
+SELECT 1::smallint, 0, l.device_id, l.fixed_at, l.source, l.lon_e7, l.lat_e7, ''
+FROM ping_late AS l WHERE l.fixed_at BETWEEN $1 AND $2
 """
 
 
 async def read_box(connection: Connection, box: Box) -> Trails:
-    """Read all that was in a box; cost grows with the pings stored in its time, wherever they are."""
-    rows = await copy_rows_out(
+    """Read all that was in a box; of what is sealed the index finds it, of the rest every ping of its time is read."""
+    await probe_by_key(connection)
+    received = await copy_out(
         connection,
         READ_BOX,
         to_datetime(box.from_us),
@@ -77,9 +152,18 @@ async def read_box(connection: Connection, box: Box) -> Trails:
         box.north_e7,
         box.west_e7,
         box.east_e7,
-        dtype=_PING,
     )
-    return _trails(rows)
+    return await compute(len(received), _of_box, received, box)
+
+
+def _of_box(received: bytearray, box: Box) -> Trails:
+    whole = np.array([box.from_us]), np.array([box.to_us])
+    found = put_together(received, TRAIL_COLUMNS, *whole)
+    _, _, lon_e7, lat_e7 = found.values
+    is_east, is_west = lon_e7 >= box.west_e7, lon_e7 <= box.east_e7
+    is_inside = is_east & is_west if box.west_e7 <= box.east_e7 else is_east | is_west
+    is_inside &= (lat_e7 >= box.south_e7) & (lat_e7 <= box.north_e7)
+    return _trails(Found(found.device_id[is_inside], found.values[:, is_inside]))
 
 
 # A day that was created a moment ago has no statistics yet, and the planner's guess would read it whole; or it would
@@ -95,5 +179,6 @@ async def probe_by_key(connection: Connection) -> None:
     await connection.execute(PROBE_BY_KEY)
 
 
-def _trails(rows: npt.NDArray[np.void]) -> Trails:
-    return trails_from_columns(rows["device_id"], rows["fixed_at"].astype(np.int64), rows["lon_e7"], rows["lat_e7"])
+def _trails(found: Found) -> Trails:
+    time, _, lon_e7, lat_e7 = found.values
+    return trails_from_columns(found.device_id, time, lon_e7, lat_e7)

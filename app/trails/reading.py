@@ -1,0 +1,85 @@
+"""Chunks, rows and late pings of one answer, put together: each ping once, by device and time."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.trails.transport import EPOCH_US, Answer
+from matcher.packed import Chunks, count_pings, unpack_chunks
+
+Bools = NDArray[np.bool_]
+Longs = NDArray[np.int64]
+
+# What a row of an answer is. Of one key the late ping counts.
+ROW, LATE, CHUNK = 0, 1, 2
+# Before the columns of a ping each row has these: kind, place of its stretch among those asked for, device.
+_BEFORE: Final = (2, 4, 4)
+_WIDTHS: Final = {
+    "fixed_at_us": 8,
+    "source": 2,
+    "lon_e7": 4,
+    "lat_e7": 4,
+    "accuracy_cm": 4,
+    "speed_cmps": 4,
+    "direction_cdeg": 4,
+    "batch_id": 8,
+}
+TRAIL_COLUMNS: Final = ("fixed_at_us", "source", "lon_e7", "lat_e7")
+ALL_COLUMNS: Final = tuple(_WIDTHS)
+
+
+class Found(NamedTuple):
+    """N pings, by device and time."""
+
+    device_id: Longs  # (N,)
+    values: Longs  # (K, N), a row for each column asked for
+
+
+def put_together(received: bytearray, columns: tuple[str, ...], from_us: Longs, to_us: Longs) -> Found:
+    """Give the pings of an answer that lie in the stretch for which they were read, both ends included.
+
+    A row of the answer has kind, stretch, device, then `columns`, of which `fixed_at_us` and `source` are the first,
+    and a payload: of a chunk its time is the hour and its other columns mean nothing. 60 ns a ping of all columns.
+
+    Raises ValueError that names a chunk that is damaged.
+    """
+    answer = Answer(received, (*_BEFORE, *(_WIDTHS[name] for name in columns)))
+    kind, stretch, device_id, *_ = answer.records.integers
+    own = answer.records.integers[len(_BEFORE) :]
+    own[0] += EPOCH_US
+    chunk = np.flatnonzero(kind == CHUNK)
+    chunks = Chunks(device_id[chunk], own[0, chunk], answer.records.starts[chunk], answer.records.ends[chunk])
+    sizes = np.ones(kind.size, np.int64)
+    sizes[chunk] = count_pings(answer.bytes, chunks)
+    # Whole hours come as one chunk or as rows, so pings are in order as soon as chunks and rows are.
+    order = np.lexsort((own[0], device_id))
+    first = np.empty(kind.size, np.int64)
+    first[order] = np.cumsum(sizes[order]) - sizes[order]
+    values = np.empty((len(columns), int(sizes.sum())), np.int64)
+    row = np.flatnonzero(kind != CHUNK)
+    values[:, first[row]] = own[:, row]
+    unpack_chunks(answer.bytes, chunks, first[chunk], values, columns)
+    sizes = sizes[order]
+    found = Found(np.repeat(device_id[order], sizes), values)
+    asked = np.repeat(stretch[order], sizes)
+    is_wanted = (values[0] >= from_us[asked]) & (values[0] <= to_us[asked])
+    if np.any(kind == LATE):
+        is_wanted, found = _late_first(found, is_wanted, np.repeat(kind[order] == LATE, sizes))
+    return _only(found, is_wanted)
+
+
+def _late_first(found: Found, is_wanted: Bools, is_late: Bools) -> tuple[Bools, Found]:
+    """Put pings in order of their keys, and want of one key the late one only."""
+    time, source = found.values[0], found.values[1]
+    order = np.lexsort((~is_late, source, time, found.device_id))
+    found = Found(found.device_id[order], found.values[:, order])
+    key = np.stack([found.device_id, found.values[0], found.values[1]])
+    is_overtaken = np.append(False, np.all(key[:, 1:] == key[:, :-1], axis=0)) & ~is_late[order]
+    return is_wanted[order] & ~is_overtaken, found
+
+
+def _only(found: Found, is_wanted: Bools) -> Found:
+    if is_wanted.all():
+        return found
+    return Found(found.device_id[is_wanted], found.values[:, is_wanted])
