@@ -35,6 +35,8 @@ def write_logs(level: int = logging.INFO) -> None:
             ],
         )
     )
+    # A record that cannot be formatted would be shown with its arguments.
+    logging.raiseExceptions = False
     logging.basicConfig(level=level, handlers=[handler], force=True)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
