@@ -28,7 +28,7 @@ from matcher.profile import Profile
 _HOST = "127.0.0.1"
 _READY_S = 120.0
 _STOP_S = 60.0
-_POLL_S = 0.02
+_POLL_S = 0.1
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from benchmarks.service_process import own_state_dir, prepare, serving
 from benchmarks.story import Question, Story
 from benchmarks.taxis import KNOWN, read_one_day, read_one_days_pairs
 from matcher.profile import plain_radius
-from tests.app.stories import walks
+from tests.app.processes.stories import walks
 
 
 def replayed(story: Story, question: Question) -> Played:

@@ -1,0 +1,100 @@
+"""What was acknowledged survives `kill -9` at any moment, and is matched and told of exactly once."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Coroutine
+
+import httpx
+
+from benchmarks.parties import Keys
+from benchmarks.service_process import Running, Service, free_port, own_state_dir, prepare
+from benchmarks.story import Story
+from tests.app.processes.endings import (
+    PROFILE,
+    Ending,
+    check_ending,
+    check_nothing_is_left,
+    play_through,
+    read_ending,
+)
+
+KILLS = 3
+
+
+async def disturbed(story: Story, address: str, keys: Keys, disturb: Callable[[], Coroutine[None, None, None]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        playing = tasks.create_task(play_through(story, address, keys))
+        tasks.create_task(disturb())
+    # Else it was only killed when nobody wanted anything of it.
+    assert playing.result().repeats > 0
+
+
+def test_a_service_that_is_killed_again_and_again_ends_with_the_same_answer(story: Story, undisturbed: Ending) -> None:
+    draw = random.Random(3)
+    with own_state_dir() as state_dir:
+        keys, port = prepare(state_dir, PROFILE), free_port()
+        service = Service(state_dir, port)
+
+        async def kill_and_restart() -> None:
+            nonlocal service
+            for _ in range(KILLS):
+                await asyncio.to_thread(service.wait_until_ready, keys.force)
+                await asyncio.sleep(draw.uniform(0.0, 1.0))
+                service.kill()
+                service = Service(state_dir, port)
+
+        try:
+            asyncio.run(disturbed(story, service.address, keys, kill_and_restart))
+        finally:
+            code = service.stop()
+        assert code == 0
+        check_ending(read_ending(state_dir), undisturbed, story)
+        check_nothing_is_left(state_dir)
+
+
+def test_a_worker_that_is_killed_and_one_whose_database_goes_end_with_the_same_answer(
+    story: Story, undisturbed: Ending
+) -> None:
+    draw = random.Random(4)
+    with own_state_dir() as state_dir:
+        keys, port = prepare(state_dir, PROFILE), free_port()
+        service = Service(state_dir, port, "--no-matcher")
+        service.wait_until_ready(keys.force)
+        worker = Running(state_dir, "worker")
+
+        async def kill_and_restart() -> None:
+            nonlocal service, worker
+            await asyncio.sleep(draw.uniform(0.5, 2.0))
+            worker.kill()
+            worker = Running(state_dir, "worker")
+            await asyncio.sleep(draw.uniform(1.0, 2.0))
+            # It takes the database with it; the worker has to find the next one.
+            service.kill()
+            service = Service(state_dir, port, "--no-matcher")
+
+        try:
+            asyncio.run(disturbed(story, service.address, keys, kill_and_restart))
+            worker.raise_if_ended()
+        finally:
+            codes = worker.stop(), service.stop()
+        assert codes == (0, 0)
+        check_ending(read_ending(state_dir), undisturbed, story)
+        check_nothing_is_left(state_dir)
+
+
+def test_it_stops_in_good_order_while_somebody_listens_to_the_stream() -> None:
+    with own_state_dir() as state_dir:
+        keys = prepare(state_dir)
+        service = Service(state_dir, free_port())
+        try:
+            service.wait_until_ready(keys.force)
+            headers = {"Authorization": f"Bearer {keys.force}"}
+            with httpx.stream("GET", f"{service.address}/v1/alerts/stream", headers=headers, timeout=30) as stream:
+                assert next(stream.iter_lines()) == ": open"
+                service.process.send_signal(signal.SIGTERM)
+                # A server that waits for its clients to leave would wait for ever.
+                assert service.process.wait(30) == 0
+        finally:
+            service.stop()
+        check_nothing_is_left(state_dir)
