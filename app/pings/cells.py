@@ -30,7 +30,7 @@ def read_floats(column: Column, pointer: str, problems: Problems) -> Numbers:
     if isinstance(column, pa.Array):
         if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
             return Numbers(_to_numpy(column.cast(pa.float64(), safe=False), 0.0), _is_valid(column))
-        column = column.to_pylist()
+        column = _strangers(column)
     cells = _only(column, (float, int), "a number", pointer, problems)
     is_given = np.array([cell is not None for cell in cells], np.bool_)
     try:
@@ -44,7 +44,7 @@ def read_integers(column: Column, pointer: str, problems: Problems) -> Numbers:
     if isinstance(column, pa.Array):
         if pa.types.is_signed_integer(column.type):
             return Numbers(_to_numpy(column.cast(pa.int64()), 0), _is_valid(column))
-        column = column.to_pylist()
+        column = column.to_pylist() if pa.types.is_integer(column.type) else _strangers(column)
     cells = _only(column, (int,), "a whole number", pointer, problems)
     is_given = np.array([cell is not None for cell in cells], np.bool_)
     clipped = [0 if cell is None else min(max(cell, _INT64.min), _INT64.max) for cell in cells]
@@ -72,7 +72,9 @@ class Words(NamedTuple):
 
 
 def read_words(column: Column, pointer: str, problems: Problems) -> Words:
-    """Read texts that repeat."""
+    """Read texts that repeat; of an Arrow dictionary, its words as they are."""
+    if isinstance(column, pa.DictionaryArray) and _is_text(column.type.value_type) and not column.dictionary.null_count:
+        return Words(column.dictionary.to_pylist(), _to_numpy(column.indices, -1).astype(np.int32))
     coded = _texts(column, "text", pointer, problems).dictionary_encode()
     return Words(coded.dictionary.to_pylist(), _to_numpy(coded.indices, -1))
 
@@ -81,10 +83,19 @@ def _texts(column: Column, what: str, pointer: str, problems: Problems) -> pa.St
     if isinstance(column, pa.Array):
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        if _is_text(column.type):
             return column.cast(pa.string())
-        column = column.to_pylist()
+        column = _strangers(column)
     return pa.array(_only(column, (str,), what, pointer, problems), pa.string())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _strangers(column: pa.Array) -> list[Any]:
+    """Cells of a column whose type is none that the field has: what they are does not matter."""
+    return [column.type if is_valid else None for is_valid in column.is_valid().to_pylist()]
 
 
 def _only(cells: list[Any], kinds: tuple[type, ...], what: str, pointer: str, problems: Problems) -> list[Any]:

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from app.errors import BadBody, TooLarge, UnknownMediaType
+from app.pings.arrow import json_cells, read_arrow
 from app.pings.cells import Column
 from app.pings.checks import FIELDS
 from app.pings.problems import Problems
@@ -109,52 +110,19 @@ def _from_columns(decoded: dict[str, Any], row_limit: int) -> Sent:
 
 
 def _from_arrow(body: bytes, row_limit: int) -> Sent:
-    table = _read_arrow(body, row_limit)
+    table = read_arrow(body, row_limit)
     known = [name for name in table.column_names if name in FIELDS]
     if len(set(known)) < len(known):
         raise BadBody("The Arrow stream has two columns of one name.")
     ignored = Counter({name: table.num_rows for name in table.column_names if name not in FIELDS})
-    table = table.select(known)
-    arrays = {name: _one_array(table.column(name)) for name in known}
+    arrays = {name: table.column(name).chunk(0) for name in known}
 
     def raw(wanted: Iterable[int]) -> list[Any]:
         rows = pa.array(wanted, pa.int64())
-        cells = {name: _json_cells(column.take(rows)) for name, column in arrays.items()}
+        cells = {name: json_cells(column.take(rows)) for name, column in arrays.items()}
         return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
 
     return Sent(dict(arrays), Problems(table.num_rows), ignored, raw)
-
-
-def _read_arrow(body: bytes, row_limit: int) -> pa.Table:
-    try:
-        with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-            batches = []
-            for batch in reader:
-                # Offsets and indices from outside are checked before anything follows them.
-                batch.validate(full=True)
-                batches.append(batch)
-                _refuse_many(sum(each.num_rows for each in batches), row_limit)
-            return pa.Table.from_batches(batches, reader.schema)
-    except (pa.ArrowException, OSError) as error:
-        raise BadBody(f"The body is no Arrow IPC stream: {str(error)[:200]}.") from None
-
-
-def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
-
-
-def _json_cells(column: pa.Array) -> list[Any]:
-    """Cells as JSON can say them."""
-    cells: list[Any]
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
-        cells = column.to_pylist()
-        return [cell and cell.isoformat() for cell in cells]
-    if pa.types.is_floating(column.type):
-        return [cell if cell is None or np.isfinite(cell) else str(cell) for cell in column.to_pylist()]
-    cells = column.to_pylist()
-    return cells
 
 
 _decode_plain: Final = msgspec.json.Decoder().decode

@@ -1,14 +1,17 @@
 """Rows in every form, against one row at a time."""
 
+import contextlib
 import json
 import math
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.errors import BadBody, TooLarge
 from app.pings.body import Body
 from app.pings.checks import TimeBounds
 from app.pings.delivery import Delivery, Limits, read_delivery
@@ -239,7 +242,43 @@ def test_an_arrow_reject_is_kept_as_json() -> None:
     reject = read(arrow(pa.table(columns)), ARROW).rejects[0]
     assert json.loads(reject.raw) == {
         "device_id": "A1",
-        "fixed_at": "2024-03-01T09:30:00.123456+00:00",
+        "fixed_at": "2024-03-01T09:30:00.123456789Z",
         "lon": "nan",
         "lat": 2.0,
     }
+
+
+def test_an_arrow_stream_cannot_grow_when_it_is_read() -> None:
+    rows = 500
+    table = pa.table({"device_id": pa.DictionaryArray.from_arrays([0] * rows, ["x" * 500_000]), "lon": [1.0] * rows})
+    delivery = read(arrow(table), ARROW)
+    assert len(delivery.serials[0]) == 300
+    assert {problem.code for problem in delivery.problems if problem.pointer == "/device_id"} == {"out_of_range"}
+    assert sum(len(reject.raw) for reject in delivery.rejects) < 400 * rows
+    for compression in ("zstd", "lz4"):
+        sink = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression=compression)
+        with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+            writer.write_table(table)
+        with pytest.raises(BadBody, match="compressed"):
+            read(bytes(sink.getvalue()), ARROW)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_a_damaged_arrow_stream_is_a_bad_body_or_rows(seed: int, changes: int) -> None:
+    whole = arrow(
+        pa.table({"device_id": ["A1", "B2"], "fixed_at_us": [NOW_US] * 2, "lon": [1.0, 2.0], "lat": [2.0, 3]})
+    )
+    damaged = bytearray(whole)
+    draw = np.random.default_rng(seed)
+    for place in draw.integers(0, len(whole), changes).tolist():
+        damaged[place] = int(draw.integers(0, 256))
+    with contextlib.suppress(BadBody, TooLarge):
+        read(bytes(damaged), ARROW)
+
+
+def test_a_dictionary_with_a_null_word_has_no_word_there() -> None:
+    words = pa.DictionaryArray.from_arrays([0, 1, None], ["A1", None])
+    table = pa.table({"device_id": words, "fixed_at_us": [NOW_US] * 3, "lon": [1.0] * 3, "lat": [2.0] * 3})
+    delivery = read(arrow(table), ARROW)
+    assert [(p.line, p.code) for p in delivery.problems] == [(2, "missing_field"), (3, "missing_field")]
