@@ -34,6 +34,9 @@ LARGEST_SLOT_BITS = 63
 # With four to eight buckets for each entry most lookups of a ping far from everything end at an empty one.
 BUCKETS_PER_ENTRY = 4
 
+# In a table of a few buckets every ping would meet every incident; and a fault of the grid would never be seen in a test.
+FEWEST_BUCKETS = 1 << 12
+
 HASHED_BITS = 62
 MASK = (1 << HASHED_BITS) - 1
 
@@ -99,7 +102,7 @@ def _with_buckets(grid: IncidentGrid, level_of: Longs) -> IncidentGrid:
     counts = np.zeros(level_of.size, dtype=np.int64)
     _count_cells(grid, level_of, counts)
     per_level = np.bincount(level_of, weights=counts, minlength=grid.cell_bits.size)
-    hash_bits = np.ceil(np.log2(np.maximum(per_level * BUCKETS_PER_ENTRY, 2))).astype(np.int64)
+    hash_bits = np.ceil(np.log2(np.maximum(per_level * BUCKETS_PER_ENTRY, FEWEST_BUCKETS))).astype(np.int64)
     buckets = np.append(0, np.cumsum(1 << hash_bits))
     if counts.sum() > np.iinfo(np.int32).max or buckets[-1] > np.iinfo(np.int32).max:
         raise ValueError(f"{level_of.size} incidents are too many for one grid")
