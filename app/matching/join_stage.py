@@ -2,8 +2,9 @@
 
 Three inboxes: batches of pings, versions of incidents, stretches of trail that changed their wearer. Each is claimed,
 read in a snapshot begun after the claim, joined with no connection held, and written together with the claim's end.
-Of a ping and an incident that meet, at least one side sees the other: a claim's snapshot is younger than its batch's
-commit, an arrival's is younger than its version's (docs/decisions/0003).
+Of a ping and an incident that meet, at least one side sees the other: a claim's snapshots are younger than its batch's
+commit, an arrival's are younger than its version's (docs/decisions/0003). Trails are read in parts, each in a snapshot
+of its own, so that any number of batches, incidents or years takes bounded memory.
 """
 
 import asyncio
@@ -25,13 +26,14 @@ from app.matching.due import (
 )
 from app.matching.lease import LEASE, LeaseLost, renewed
 from app.matching.open_incidents import OpenIncidents, Selection
-from app.matching.stretches import boxes_around, runs_of, stretches_about
+from app.matching.stretches import Runs, anywhere, boxes_around, parts_of, runs_of, stretches_about
 from app.pings.payload import unpack
 from app.times import to_datetime, to_us
+from app.trails.days import find_days
 from app.trails.store import Stretches, read_box, read_stretches
 from app.wake import send_hint
 from matcher.join import Between, space_time_join
-from matcher.trails import Trails
+from matcher.trails import Longs, Trails
 
 # A claim takes whole batches until they hold this many pings: about 50 MB of arrays with their neighbours.
 PINGS_A_CLAIM = 200_000
@@ -77,13 +79,8 @@ async def join_batches(pool: Pool, incidents: OpenIncidents, pings: int = PINGS_
     if not claimed:
         return 0
     async with renewed(pool, RENEW_BATCHES, token):
-        new = np.concatenate([unpack(row["payload"]) for row in claimed])
-        runs = runs_of(new["device_id"], new["fixed_at_us"])
-        async with _snapshot(pool) as connection:
-            await incidents.refresh(connection)
-            selection, stretches = stretches_about(runs, incidents)
-            trails = await read_stretches(connection, stretches)
-        candidates = await asyncio.to_thread(_find_candidates, trails, selection, incidents.between())
+        runs = await asyncio.to_thread(_runs_of, [row["payload"] for row in claimed])
+        candidates = await _find_along(pool, runs, incidents)
         async with pool.acquire() as connection, connection.transaction():
             await touch_wearers(connection, await find_touched(connection, *_columns(runs)))
             await add_candidates(connection, candidates)
@@ -107,8 +104,7 @@ FINISH_ARRIVALS = "DELETE FROM arrival WHERE claim_token = $1 RETURNING incident
 async def join_arrivals(pool: Pool, incidents: OpenIncidents, limit: int = ARRIVALS_A_CLAIM) -> int:
     """Join new versions of incidents with the stored trails; return how many versions that were.
 
-    Trails are read in pieces of bounded time, so that any number of incidents takes bounded memory. Raises LeaseLost if
-    another worker took them meanwhile.
+    Raises LeaseLost if another worker took them meanwhile.
     """
     token = uuid4()
     claimed = await pool.fetch(CLAIM_ARRIVALS, token, LEASE, limit)
@@ -116,11 +112,10 @@ async def join_arrivals(pool: Pool, incidents: OpenIncidents, limit: int = ARRIV
         return 0
     incident_ids = sorted({row["incident_id"] for row in claimed})
     async with renewed(pool, RENEW_ARRIVALS, token):
-        async with _snapshot(pool) as connection:
-            await incidents.refresh(connection)
+        days = await _refresh(pool, incidents)
         selection = incidents.of(incident_ids)
         candidates: set[Candidate] = set()
-        for box, part in boxes_around(selection, incidents.between()):
+        for box, part in boxes_around(selection, incidents.between(), days):
             async with _snapshot(pool) as connection:
                 trails = await read_box(connection, box)
             candidates.update(await asyncio.to_thread(_find_candidates, trails, part, incidents.between()))
@@ -161,16 +156,39 @@ async def join_rejoins(pool: Pool, incidents: OpenIncidents, limit: int = REJOIN
         np.array([to_us(row["to_at"]) for row in claimed], dtype=np.int64),
     )
     async with renewed(pool, RENEW_REJOINS, token):
-        async with _snapshot(pool) as connection:
-            await incidents.refresh(connection)
-            selection, stretches = stretches_about(changed, incidents)
-            trails = await read_stretches(connection, stretches)
-        candidates = await asyncio.to_thread(_find_candidates, trails, selection, incidents.between())
+        candidates = await _find_along(pool, anywhere(changed), incidents)
         async with pool.acquire() as connection, connection.transaction():
             await add_candidates(connection, candidates)
             await _finish(connection, FINISH_REJOINS, token, len(claimed))
     await _hint_due(pool)
     return len(claimed)
+
+
+async def _find_along(pool: Pool, runs: Runs, incidents: OpenIncidents) -> list[Candidate]:
+    """Read the trails about what is new, part by part, and join them with the open incidents."""
+    days = await _refresh(pool, incidents)
+    between = incidents.between()
+    selection, stretches = await asyncio.to_thread(stretches_about, runs, incidents)
+    candidates: set[Candidate] = set()
+    for part in parts_of(stretches, between, days):
+        async with _snapshot(pool) as connection:
+            trails = await read_stretches(connection, part)
+        candidates.update(await asyncio.to_thread(_find_candidates, trails, selection, between))
+    return sorted(candidates)
+
+
+async def _refresh(pool: Pool, incidents: OpenIncidents) -> Longs:
+    """Bring the incidents up to date, and give the days of which pings are stored.
+
+    A day that is not there yet has pings of batches that commit later, and they see these incidents.
+    """
+    async with _snapshot(pool) as connection:
+        await incidents.refresh(connection)
+        return await find_days(connection)
+
+
+def _runs_of(payloads: list[bytes]) -> Runs:
+    return runs_of(np.concatenate([unpack(payload) for payload in payloads]))
 
 
 def _find_candidates(trails: Trails, selection: Selection, between: Between) -> list[Candidate]:
@@ -200,7 +218,7 @@ def _amended(incident_ids: list[UUID], selection: Selection) -> list[Amended]:
     return [open_now.get(incident_id, Amended(incident_id, None, None)) for incident_id in incident_ids]
 
 
-def _columns(stretches: Stretches) -> tuple[list[int], list[datetime], list[datetime]]:
+def _columns(stretches: Runs) -> tuple[list[int], list[datetime], list[datetime]]:
     return (
         stretches.device_id.tolist(),
         [to_datetime(us) for us in stretches.from_us],

@@ -1,11 +1,13 @@
 """Which parts of the stored trails have to be read for what has come in."""
 
 from collections.abc import Iterator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from app.matching.open_incidents import OpenIncidents, Selection
+from app.pings.payload import Pings
 from app.trails.store import Box, Stretches
 from matcher.incidents import Incidents
 from matcher.join import Between
@@ -13,42 +15,79 @@ from matcher.trails import Ints, Longs
 
 # Pieces of a large read: a nation's tags send about three million pings in four hours, 75 MB as arrays.
 PIECE_US = 4 * 3_600_000_000
+# As much of trails as is read at once: a quarter of a million pings when there is one a minute.
+PART_US = 4_000 * 3_600_000_000
+# Pauses longer than this divide what new pings cover; twice the usual longest gap, so that nothing is read in between.
+APART_US = 600_000_000
 # Degrees of latitude are never shorter than this, nor degrees of longitude at the equator.
 _METRES_A_DEGREE = 110_500.0
 _DAY_US = 86_400_000_000
+# So many pairs of a run and an incident are compared at once, in some megabytes.
+_PAIRS_AT_ONCE = 1_000_000
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+AnyStretches = TypeVar("AnyStretches", Stretches, "Runs")
 
 
-def runs_of(device_id: Ints, fixed_at_us: Longs, apart_us: int = 3_600_000_000) -> Stretches:
-    """Give the stretches of time that pings, in any order, cover; pauses longer than `apart_us` divide them."""
-    order = np.lexsort((fixed_at_us, device_id))
-    device, time = device_id[order], fixed_at_us[order]
+class Runs(NamedTuple):
+    """What pings of S stretches cover, in time and in degrees, all ends included."""
+
+    device_id: Ints  # (S,)
+    from_us: Longs  # (S,)
+    to_us: Longs  # (S,)
+    west_e7: Ints  # (S,) never over east: a run across the antimeridian covers every longitude instead
+    east_e7: Ints  # (S,)
+    south_e7: Ints  # (S,)
+    north_e7: Ints  # (S,)
+
+
+def runs_of(pings: Pings, apart_us: int = APART_US) -> Runs:
+    """Give what pings, in any order, cover; pauses longer than `apart_us` divide them."""
+    ordered = pings[np.lexsort((pings["fixed_at_us"], pings["device_id"]))]
+    device, time = ordered["device_id"], ordered["fixed_at_us"]
     if device.size == 0:
-        return Stretches(device.astype(np.int32), time.astype(np.int64), time.astype(np.int64))
+        return anywhere(Stretches(device, time, time))
     starts = np.flatnonzero(np.concatenate(([True], (device[1:] != device[:-1]) | (time[1:] - time[:-1] > apart_us))))
     ends = np.append(starts[1:], device.size) - 1
-    return Stretches(device[starts].astype(np.int32), time[starts].astype(np.int64), time[ends].astype(np.int64))
+    return Runs(
+        device[starts],
+        time[starts],
+        time[ends],
+        np.minimum.reduceat(ordered["lon_e7"], starts),
+        np.maximum.reduceat(ordered["lon_e7"], starts),
+        np.minimum.reduceat(ordered["lat_e7"], starts),
+        np.maximum.reduceat(ordered["lat_e7"], starts),
+    )
 
 
-def stretches_about(runs: Stretches, incidents: OpenIncidents) -> tuple[Selection, Stretches]:
+def anywhere(stretches: Stretches) -> Runs:
+    """Give runs of whose places nothing is known."""
+    sides = (np.full(stretches.device_id.size, side, np.int32) for side in (-1_800_000_000, 1_800_000_000))
+    bottoms = (np.full(stretches.device_id.size, side, np.int32) for side in (-900_000_000, 900_000_000))
+    return Runs(*stretches, *sides, *bottoms)
+
+
+def stretches_about(runs: Runs, incidents: OpenIncidents) -> tuple[Selection, Stretches]:
     """Give the open incidents that a run may meet, and what to read of the trails to join with them.
 
     A run is widened by the longest gap that a line may bridge, so that the line into a batch and the line out of it are
-    there whichever batch, or worker, came first. What lies wholly outside every window is not read.
+    there whichever batch, or worker, came first. A run that no incident is near, in time and place, is not read: each
+    line that it brings has one of its pings at an end. Stretches of one device may overlap. Cost: some nanoseconds for
+    each pair of a run and an incident whose time it shares.
     """
-    gap_us = round(incidents.between().max_gap_s * 1e6)
+    between = incidents.between()
+    gap_us = round(between.max_gap_s * 1e6)
     widened = Stretches(runs.device_id, runs.from_us - gap_us, runs.to_us + gap_us)
     if runs.device_id.size == 0:
         return incidents.meeting(0, -1), widened
     selection = incidents.meeting(int(widened.from_us.min()), int(widened.to_us.max()))
-    meets = _meets_any(widened, selection.incidents)
-    return selection, merged(_some(widened, meets))
+    rows = np.flatnonzero(_meets_any(widened, selection.incidents))
+    near = rows[_is_near_any(_some(runs, rows), _some(widened, rows), selection.incidents, between)]
+    return selection, _some(widened, near)
 
 
-def _some(stretches: Stretches, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Stretches:
-    return Stretches(stretches.device_id[rows], stretches.from_us[rows], stretches.to_us[rows])
-
-
-def _meets_any(stretches: Stretches, incidents: Incidents) -> npt.NDArray[np.bool_]:
+def _meets_any(stretches: Stretches, incidents: Incidents) -> Bools:
     """Say of each stretch whether it meets the window of any incident."""
     order = np.argsort(incidents.from_us)
     starts = incidents.from_us[order]
@@ -59,32 +98,78 @@ def _meets_any(stretches: Stretches, incidents: Incidents) -> npt.NDArray[np.boo
     return reaches >= stretches.from_us
 
 
+def _is_near_any(runs: Runs, widened: Stretches, incidents: Incidents, between: Between) -> Bools:
+    """Say of each run whether any incident meets its widened time, and lies no further than a line can lead."""
+    reach_m = float(incidents.radius_m.max(initial=0.0)) + between.max_gap_s * between.max_speed_mps
+    south_deg, north_deg = runs.south_e7 / 1e7, runs.north_e7 / 1e7
+    lat_margin, lon_margin = _margins(np.maximum(np.abs(south_deg), np.abs(north_deg)), reach_m)
+    middle_deg = (runs.west_e7 / 1e7 + runs.east_e7 / 1e7) / 2
+    half_deg = (runs.east_e7 / 1e7 - runs.west_e7 / 1e7) / 2 + lon_margin
+    is_near = np.zeros(runs.device_id.size, dtype=np.bool_)
+    step = max(1, _PAIRS_AT_ONCE // max(1, incidents.lon_deg.size))
+    for first in range(0, runs.device_id.size, step):
+        some = slice(first, first + step), np.newaxis
+        east_deg = np.abs(incidents.lon_deg - middle_deg[some])
+        meets = (np.minimum(east_deg, 360.0 - east_deg) <= half_deg[some]) & (
+            (incidents.lat_deg >= (south_deg - lat_margin)[some])
+            & (incidents.lat_deg <= (north_deg + lat_margin)[some])
+        )
+        meets &= (incidents.from_us <= widened.to_us[some]) & (incidents.to_us >= widened.from_us[some])
+        is_near[some[0]] = meets.any(axis=1)
+    return is_near
+
+
+def parts_of(stretches: Stretches, between: Between, days: Longs) -> Iterator[Stretches]:
+    """Cut stretches into parts of bounded length, each of few days; in one part those of a device do not overlap.
+
+    Only the days given are read, each with the longest gap on both sides, so that no line is lost between two parts.
+    """
+    gap_us = round(between.max_gap_s * 1e6)
+    starts, ends = days * _DAY_US - gap_us, (days + 1) * _DAY_US + gap_us
+    first = np.searchsorted(ends, stretches.from_us)
+    counts = np.maximum(np.searchsorted(starts, stretches.to_us, side="right") - first, 0)
+    row = np.repeat(np.arange(counts.size), counts)
+    day = np.repeat(first, counts) + np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    order = np.lexsort((stretches.device_id[row], day))
+    row, day = row[order], day[order]
+    pieces = Stretches(
+        stretches.device_id[row],
+        np.maximum(stretches.from_us[row], starts[day]),
+        np.minimum(stretches.to_us[row], ends[day]),
+    )
+    part = np.cumsum(pieces.to_us - pieces.from_us) // PART_US
+    for rows in np.split(np.arange(row.size), np.flatnonzero(part[1:] != part[:-1]) + 1):
+        if rows.size:
+            yield merged(_some(pieces, rows))
+
+
 def merged(stretches: Stretches) -> Stretches:
     """Join stretches of one device that overlap or touch, so that no ping is read twice."""
     order = np.lexsort((stretches.from_us, stretches.device_id))
-    merged: list[tuple[int, int, int]] = []
+    apart: list[tuple[int, int, int]] = []
     for device, from_us, to_us in zip(*(column.tolist() for column in _some(stretches, order)), strict=True):
-        if merged and merged[-1][0] == device and from_us <= merged[-1][2]:
-            merged[-1] = (device, merged[-1][1], max(to_us, merged[-1][2]))
+        if apart and apart[-1][0] == device and from_us <= apart[-1][2]:
+            apart[-1] = (device, apart[-1][1], max(to_us, apart[-1][2]))
         else:
-            merged.append((device, from_us, to_us))
-    columns = np.array(merged, dtype=np.int64).reshape(-1, 3)
+            apart.append((device, from_us, to_us))
+    columns = np.array(apart, dtype=np.int64).reshape(-1, 3)
     return Stretches(columns[:, 0].astype(np.int32), columns[:, 1], columns[:, 2])
 
 
-def boxes_around(selection: Selection, between: Between) -> Iterator[tuple[Box, Selection]]:
+def boxes_around(selection: Selection, between: Between, days: Longs) -> Iterator[tuple[Box, Selection]]:
     """Cut the time of all these incidents into pieces; for each, what to read and which incidents to join with it.
 
     A piece is read with the longest gap on both sides, so that no line is lost between two pieces; and as far around as
-    a line can reach into a circle from outside it.
+    a line can reach into a circle from outside it. Only pieces of the days given are read: a window may be years long.
     """
     incidents = selection.incidents
     gap_us = round(between.max_gap_s * 1e6)
-    first = incidents.from_us // PIECE_US
-    last = incidents.to_us // PIECE_US
-    pieces = {piece for a, b in zip(first.tolist(), last.tolist(), strict=True) for piece in range(a, b + 1)}
-    for piece in sorted(pieces):
+    first, last = incidents.from_us // PIECE_US, incidents.to_us // PIECE_US
+    a_day = _DAY_US // PIECE_US
+    for piece in (days[:, np.newaxis] * a_day + np.arange(a_day)).ravel().tolist():
         rows = np.flatnonzero((first <= piece) & (piece <= last))
+        if not rows.size:
+            continue
         part = selection.take(rows)
         from_us = max(piece * PIECE_US, int(part.incidents.from_us.min())) - gap_us
         to_us = min((piece + 1) * PIECE_US, int(part.incidents.to_us.max())) + gap_us
@@ -94,12 +179,9 @@ def boxes_around(selection: Selection, between: Between) -> Iterator[tuple[Box, 
 def _box(from_us: int, to_us: int, incidents: Incidents, between: Between) -> Box:
     # Of a line that enters a circle, the nearer end lies at most half its length outside.
     reach_m = incidents.radius_m + between.max_gap_s * between.max_speed_mps / 2
-    lat_margin = reach_m / _METRES_A_DEGREE
+    lat_margin, lon_margin = _margins(np.abs(incidents.lat_deg), reach_m)
     south = float(np.min(incidents.lat_deg - lat_margin))
     north = float(np.max(incidents.lat_deg + lat_margin))
-    # Meridians are nearest to each other at the box's edge that lies further from the equator.
-    edge = np.minimum(np.abs(incidents.lat_deg) + lat_margin, 89.0)
-    lon_margin = reach_m / (_METRES_A_DEGREE * np.cos(np.radians(edge)))
     west = float(np.min(incidents.lon_deg - lon_margin))
     east = float(np.max(incidents.lon_deg + lon_margin))
     if west < -180 or east > 180:  # across the antimeridian: every longitude, the join is exact anyway
@@ -110,3 +192,15 @@ def _box(from_us: int, to_us: int, incidents: Incidents, between: Between) -> Bo
         *(int(np.clip(np.floor(west * 1e7), -1_800_000_000, 0x7FFFFFFF)), int(np.ceil(east * 1e7))),
         *(int(np.floor(max(south, -90.0) * 1e7)), int(np.ceil(min(north, 90.0) * 1e7))),
     )
+
+
+def _margins(lat_deg: Floats, reach_m: Floats | float) -> tuple[Floats, Floats]:
+    """Degrees of latitude and of longitude that hold so many metres from anywhere up to this latitude."""
+    lat_margin = np.asarray(reach_m / _METRES_A_DEGREE, dtype=np.float64)
+    # Meridians are nearest to each other at the edge that lies furthest from the equator.
+    edge = np.minimum(lat_deg + lat_margin, 89.0)
+    return lat_margin, np.asarray(reach_m / (_METRES_A_DEGREE * np.cos(np.radians(edge))), dtype=np.float64)
+
+
+def _some(stretches: AnyStretches, rows: npt.NDArray[np.intp]) -> AnyStretches:
+    return type(stretches)._make(column[rows] for column in stretches)
