@@ -10,6 +10,8 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fastapi import FastAPI, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.db import Connection
 from app.failure import Failure
@@ -100,3 +102,41 @@ def test_a_file_is_cut_into_bodies(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "pings.csv").write_text("device_id,lon\nA1\n")
     with pytest.raises(Failure, match="number of fields"):
         list(read_parts(str(tmp_path / "pings.csv")))
+
+
+class BusyOnce:
+    """Answers the first request with 503, as a service does whose database is away for a moment."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.refused = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.refused:
+            await self.app(scope, receive, send)
+            return
+        self.refused += 1
+        await Response(status_code=503, headers={"Retry-After": "0"})(scope, receive, send)
+
+
+async def test_a_service_that_is_away_for_a_moment_is_waited_for(
+    application: FastAPI, service: httpx.AsyncClient, key: Key
+) -> None:
+    application.add_middleware(BusyOnce)
+    line = json.dumps(ping()).encode()
+    code, out, _ = await run(service, key, "-", stdin=line)
+    assert (code, out) == (0, "1 rows, 1 accepted, 0 duplicates, 0 conflicts, 0 rejected\n")
+
+
+async def test_a_real_day_is_loaded_and_found_again(
+    real_data: Path, service: httpx.AsyncClient, key: Key, connection: Connection
+) -> None:
+    file = str(real_data / "sf2008_fixture_pings_20080530.csv.gz")
+    rows = sum(part.rows for part in read_parts(file))
+    code, out, _ = await run(service, key, file, "--json")
+    first = json.loads(out)
+    assert (code, first["rejected"]) == (0, 0)
+    assert first["accepted"] + first["duplicates"] + first["conflicts"] == rows
+    assert await connection.fetchval("SELECT count(*) FROM ping") == first["accepted"]
+    _, out, _ = await run(service, key, file, "--json")
+    assert json.loads(out)["duplicates"] == rows
