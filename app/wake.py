@@ -21,9 +21,13 @@ SEND = "SELECT pg_notify('trailmatch', $1)"
 
 
 async def send_hint(connection: Connection, topic: str) -> None:
-    """Tell every listener that something of this topic was committed; call it after the commit."""
+    """Tell every listener that something of this topic was committed; call it after the commit.
+
+    A hint that cannot be sent is lost without an error: what it tells of is stored, and that is the answer.
+    """
     # Not inside the transaction: PostgreSQL lets transactions that notify commit only one at a time.
-    await connection.execute(SEND, topic)
+    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        await connection.execute(SEND, topic)
 
 
 class Bell:

@@ -1,3 +1,4 @@
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -121,6 +122,15 @@ async def test_a_correction_that_moves_a_fitting_frees_the_old_device(
     assert await _rejoins(connection) == [("TAG1", noon(1), None), ("TAG2", noon(1), None)]
 
 
+async def test_a_fitting_that_was_moved_away_stays_away_when_its_old_device_has_news(
+    service: httpx.AsyncClient, gps: dict[str, str], connection: Connection
+) -> None:
+    await _post(service, gps, [a_fitting(), a_fitting(revision=2, device_id="TAG2")])
+    await _post(service, gps, a_fitting(activation_id="F2", wearer_reference="W2", fitted_at=rfc(noon(9))))
+    effective = await connection.fetch(EFFECTIVE)
+    assert [(row["serial"], row["reference"]) for row in effective] == [("TAG1", "W2"), ("TAG2", "W1")]
+
+
 async def test_a_revision_that_comes_after_a_higher_one_changes_nothing(
     service: httpx.AsyncClient, gps: dict[str, str], connection: Connection
 ) -> None:
@@ -217,6 +227,15 @@ async def test_a_bad_fitting_is_named(
 ) -> None:
     answer = await service.post("/v1/activations", json=a_fitting(**changed), headers=gps)
     assert [(e["pointer"], e["code"]) for e in answer.json()["errors"]] == [(pointer, code)]
+
+
+async def test_corrections_at_once_leave_the_fitting_on_the_device_of_the_highest_revision_only(
+    service: httpx.AsyncClient, gps: dict[str, str], connection: Connection
+) -> None:
+    bodies = [a_fitting(revision=revision, device_id=f"TAG{revision}") for revision in range(1, 13)]
+    await asyncio.gather(*(_post(service, gps, body) for body in bodies))
+    effective = await connection.fetch(EFFECTIVE)
+    assert [(row["serial"], row["revision"]) for row in effective] == [("TAG12", 12)]
 
 
 async def test_a_contractors_whole_fleet_is_one_post(service: httpx.AsyncClient, gps: dict[str, str]) -> None:
