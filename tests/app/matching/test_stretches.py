@@ -1,0 +1,139 @@
+"""What is read of the stored trails: all that can matter, once, in parts, and nothing for years without pings."""
+
+from itertools import pairwise
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.matching import stretches as module
+from app.matching.open_incidents import OpenIncidents
+from app.matching.stretches import Runs, anywhere, boxes_around, parts_of, runs_of, stretches_about
+from app.pings.payload import PING
+from app.trails.store import Stretches
+from matcher.evidence import Incident
+from matcher.join import Between
+from matcher.profile import RADIUS_100M
+from tests.app.matching.world import Fix, World
+
+BETWEEN = Between(300.0, 60.0)
+GAP_US = 300_000_000
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+MIDNIGHT_S = 12 * 3_600.0
+# Further than a line of 300 s at 60 m/s and a radius of 100 m.
+NEAR_KM, FAR_KM = 18.0, 18.5
+DEGREE_KM = 111.2
+
+
+def incidents_at(*places: tuple[float, float], from_us: int = 0, to_us: int = HOUR_US) -> OpenIncidents:
+    incidents = OpenIncidents()
+    incidents._profiles[1] = RADIUS_100M
+    for lon_deg, lat_deg in places:
+        incidents._put(uuid4(), Incident(lon_deg, lat_deg, "BIAD", from_us, to_us), RADIUS_100M)
+    return incidents
+
+
+def run_at(lon_deg: float, lat_deg: float) -> Runs:
+    pings = np.zeros(2, PING)
+    pings["fixed_at_us"] = 60_000_000, 120_000_000
+    pings["lon_e7"], pings["lat_e7"] = round(lon_deg * 1e7), round(lat_deg * 1e7)
+    return runs_of(pings)
+
+
+def is_read(runs: Runs, incidents: OpenIncidents) -> bool:
+    return stretches_about(runs, incidents)[1].device_id.size > 0
+
+
+@pytest.mark.parametrize("lat_deg", [0.0, 53.8, -70.0, 84.0])
+def test_a_run_is_read_if_a_line_could_lead_from_it_into_a_circle(lat_deg: float) -> None:
+    km_east_deg = 1 / (DEGREE_KM * np.cos(np.radians(lat_deg)))
+    for lon_deg in (10.0, 179.999, -179.999):
+        incidents = incidents_at((lon_deg, lat_deg))
+        east = (lon_deg + NEAR_KM * km_east_deg + 180) % 360 - 180
+        west = (lon_deg - NEAR_KM * km_east_deg + 180) % 360 - 180
+        assert is_read(run_at(east, lat_deg), incidents)
+        assert is_read(run_at(west, lat_deg), incidents)
+        assert is_read(run_at(lon_deg, lat_deg + NEAR_KM / DEGREE_KM), incidents)
+        assert is_read(run_at(lon_deg, lat_deg - NEAR_KM / DEGREE_KM), incidents)
+
+
+def test_a_run_that_no_incident_is_near_is_not_read() -> None:
+    incidents = incidents_at((10.0, 50.0))
+    assert not is_read(run_at(10.0, 50.0 + FAR_KM / DEGREE_KM), incidents)
+    assert not is_read(run_at(10.0 + FAR_KM / DEGREE_KM / np.cos(np.radians(50.0)) * 1.01, 50.0), incidents)
+    assert not is_read(run_at(10.0, 50.0), incidents_at((10.0, 50.0), from_us=DAY_US, to_us=DAY_US))
+
+
+def test_nearness_is_found_in_any_block_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAIRS_AT_ONCE", 5)
+    incidents = incidents_at((10.0, 50.0), (20.0, 50.0), (30.0, 50.0))
+    pings = np.zeros(8, PING)
+    pings["device_id"] = np.arange(8)
+    pings["lon_e7"] = np.arange(0, 40, 5) * 10_000_000
+    pings["lat_e7"] = 500_000_000
+    assert stretches_about(runs_of(pings), incidents)[1].device_id.tolist() == [2, 4, 6]
+
+
+def test_a_run_of_which_no_place_is_known_is_read() -> None:
+    one = Stretches(np.array([7], np.int32), np.array([0]), np.array([HOUR_US]))
+    assert is_read(anywhere(one), incidents_at((-179.0, 84.0)))
+
+
+def test_no_pings_are_no_runs() -> None:
+    assert runs_of(np.zeros(0, PING)).device_id.size == 0
+    assert not is_read(runs_of(np.zeros(0, PING)), incidents_at((0.0, 0.0)))
+
+
+ONE_STRETCH = st.tuples(st.integers(1, 3), st.integers(0, 10 * 24), st.integers(0, 5 * 24))
+
+
+@given(st.lists(ONE_STRETCH, min_size=1, max_size=8), st.sets(st.integers(0, 15)), st.integers(20, 60))
+def test_every_line_of_the_stored_days_is_whole_in_some_part(
+    stretches: list[tuple[int, int, int]], days: set[int], part_hours: int
+) -> None:
+    device, from_h, length_h = (np.array(column) for column in zip(*stretches, strict=True))
+    wanted = Stretches(device.astype(np.int32), from_h * HOUR_US, (from_h + length_h) * HOUR_US)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "PART_US", part_hours * HOUR_US)
+        parts = list(parts_of(wanted, BETWEEN, np.array(sorted(days), dtype=np.int64)))
+    for part in parts:
+        # Of one part no ping is read twice, and one of the last pieces alone may exceed the bound.
+        for number in set(part.device_id.tolist()):
+            mine = part.device_id == number
+            ordered = np.argsort(part.from_us[mine])
+            assert np.all(part.from_us[mine][ordered][1:] > part.to_us[mine][ordered][:-1])
+        assert (part.to_us - part.from_us).sum() <= part_hours * HOUR_US + DAY_US + 2 * GAP_US
+    for number, from_us, to_us in zip(*(column.tolist() for column in wanted), strict=True):
+        moments = np.arange(from_us, to_us + 1, GAP_US)
+        stored = [us for us in moments.tolist() if us // DAY_US in days]
+        for one, other in pairwise(stored):
+            if other - one == GAP_US:
+                assert any(
+                    np.any((part.device_id == number) & (part.from_us <= one) & (part.to_us >= other)) for part in parts
+                )
+
+
+def test_an_incident_that_may_have_happened_in_any_year_is_read_for_the_days_that_are_stored() -> None:
+    incidents = incidents_at((0.0, 50.0), from_us=0, to_us=250_000_000_000_000_000)
+    selection = incidents.meeting(0, HOUR_US)
+    boxes = [box for box, _ in boxes_around(selection, BETWEEN, np.array([3, 20_000]))]
+    assert [(box.from_us + GAP_US) // module.PIECE_US for box in boxes] == [*range(18, 24), *range(120_000, 120_006)]
+
+
+async def test_a_line_over_midnight_is_found_whichever_comes_first(world: World) -> None:
+    for number, order in enumerate(("crime first", "pings first")):
+        away_m = 40_000.0 * number
+        device, _ = await world.worn_device(order)
+        line = Fix(MIDNIGHT_S - 30, away_m - 400), Fix(MIDNIGHT_S + 30, away_m + 400)
+        if order == "pings first":
+            await world.pings(device, *line)
+            await world.settle()
+        await world.crime(order, from_s=MIDNIGHT_S, to_s=MIDNIGHT_S, north_m=away_m)
+        await world.settle()
+        if order == "crime first":
+            await world.pings(device, *line)
+            await world.settle()
+        assert await world.matches() == {(name, name): 0 for name in ("crime first", "pings first")[: number + 1]}
