@@ -23,20 +23,24 @@ class Partitions:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._known: set[int] = set()
+        self._dropped: set[int] = set()
 
-    async def ensure(self, days: list[int]) -> None:
-        """Make the missing ones of these days, each in a transaction of its own.
+    async def ensure(self, days: list[int]) -> list[int]:
+        """Make the missing ones of these days, each in a transaction of its own; returns the days that have none.
+
+        A day whose partition was dropped gets none again: its pings go to `ping_late`.
 
         Raises TooLarge if there are more days than one batch may have.
         """
         if len(days) > DAYS_LIMIT:
             raise TooLarge(f"These pings lie on {len(days):,} days; a body may have pings of {DAYS_LIMIT}.")
-        missing = [day for day in days if day not in self._known]
+        missing = [day for day in days if day not in self._known and day not in self._dropped]
         if missing:
             async with self._pool.acquire() as connection:
                 for day in missing:
-                    await create_partition(connection, day)
-                    self._known.add(day)
+                    is_there = await create_partition(connection, day)
+                    (self._known if is_there else self._dropped).add(day)
+        return [day for day in days if day in self._dropped]
 
     def forget(self) -> None:
         """Look again next time: a partition has been dropped."""
@@ -63,10 +67,19 @@ WHERE to_regclass(quote_ident(name)) IS NULL
 """
 
 
-async def create_partition(connection: Connection, day: int) -> None:
-    """Make the partition of a day, counted from 1970-01-01, if it is missing. Not to be called in a transaction."""
+IS_DROPPED = "SELECT EXISTS (SELECT FROM sealed_day WHERE day = $1 AND dropped_at IS NOT NULL)"
+
+
+async def create_partition(connection: Connection, day: int) -> bool:
+    """Make the partition of a day, counted from 1970-01-01, if it is missing. Not to be called in a transaction.
+
+    False if it was dropped, and is not to be made again.
+    """
     async with connection.transaction():
         await connection.execute(LOCK)
+        if await connection.fetchval(IS_DROPPED, day):
+            return False
         statement = await connection.fetchval(PARTITION_STATEMENT, day)
         if statement is not None:
             await connection.execute(statement)
+    return True

@@ -1,8 +1,8 @@
 """The one transaction in which a batch of pings is stored.
 
 Locks are taken in one order by everybody, so that batches at the same time never wait for each other in a circle: days
-rising (shared: they exclude only sealing), keys of `ping` rising, `ping_conflict` rising, `dirty_hour` rising. Devices
-and partitions are made before, in transactions of their own.
+rising (shared: they exclude only sealing), dropped days rising (exclusive), keys of `ping` rising, `ping_conflict`
+rising, `dirty_hour` rising. Devices and partitions are made before, in transactions of their own.
 """
 
 import contextlib
@@ -18,9 +18,10 @@ from app.devices.store import KnownDevices
 from app.pings.clashes import Sorted, sort_by_key
 from app.pings.compute import compute
 from app.pings.delivery import Delivery, Reject
+from app.pings.late import split_late, write_late
 from app.pings.partitions import Partitions, days_of
 from app.pings.payload import Pings, pack
-from app.pings.table import write_pings
+from app.pings.table import together, write_pings
 from app.wake import send_hint
 
 HOUR_US = 3_600_000_000
@@ -55,15 +56,15 @@ class PingStore:
         pings = await self._with_device_ids(viewer, delivery)
         batch = await compute(pings.nbytes, sort_by_key, pings)
         days = days_of(batch.pings["fixed_at_us"])
-        await self._partitions.ensure(days)
+        dropped = await self._partitions.ensure(days)
         async with self._pool.acquire() as connection:
             try:
-                receipt = await _store(connection, viewer, delivery, batch, days)
+                receipt = await _store(connection, viewer, delivery, batch, days, dropped)
             except asyncpg.CheckViolationError:
                 # A day that we knew has been dropped since.
                 self._partitions.forget()
-                await self._partitions.ensure(days)
-                receipt = await _store(connection, viewer, delivery, batch, days)
+                dropped = await self._partitions.ensure(days)
+                receipt = await _store(connection, viewer, delivery, batch, days, dropped)
             # Only a hint: the matcher looks by itself too.
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 await send_hint(connection, "pings")
@@ -88,13 +89,18 @@ SELECT
 """
 
 
-async def _store(connection: Connection, viewer: Viewer, delivery: Delivery, batch: Sorted, days: list[int]) -> Receipt:
+async def _store(
+    connection: Connection, viewer: Viewer, delivery: Delivery, batch: Sorted, days: list[int], dropped: list[int]
+) -> Receipt:
+    late, hot = split_late(batch, dropped)
     async with connection.transaction():
         batch_id = int(await connection.fetchval(BEGIN, days))
-        written = await write_pings(connection, batch, batch_id)
+        written_late = await write_late(connection, late, dropped, batch_id)
+        written = await write_pings(connection, hot, batch_id)
+        await _mark_hours(connection, written.changed)
+        written = together(written, written_late)
         known = delivery.pings.size - written.new - written.conflicts
         receipt = Receipt(batch_id, written.new, known, written.conflicts, len(delivery.rejects))
-        await _mark_hours(connection, written.changed)
         await _write_batch(connection, viewer, delivery, receipt, written.changed)
         await _keep_rejects(connection, viewer, delivery.rejects, batch_id)
         await _settle(connection, delivery.settled)

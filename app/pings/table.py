@@ -13,10 +13,10 @@ from app.pings.payload import KEY, PING, Pings
 from app.trails.store import probe_by_key
 
 # A fix and the batch that brought it, as both tables have it; and the same with its time as a time.
-_ROW: Final = np.dtype([*((name, PING[name]) for name in PING.names or ()), ("batch_id", "<i8")])
-_COLUMNS: Final = [name.removesuffix("_us") for name in _ROW.names or ()]
+ROW: Final = np.dtype([*((name, PING[name]) for name in PING.names or ()), ("batch_id", "<i8")])
+_COLUMNS: Final = [name.removesuffix("_us") for name in ROW.names or ()]
 _COPIED: Final = np.dtype(
-    [(name.removesuffix("_us"), "<M8[us]" if name == "fixed_at_us" else _ROW[name]) for name in _ROW.names or ()]
+    [(name.removesuffix("_us"), "<M8[us]" if name == "fixed_at_us" else ROW[name]) for name in ROW.names or ()]
 )
 
 
@@ -28,30 +28,39 @@ class Written(NamedTuple):
     conflicts: int  # their key was known, they were not
 
 
+def together(written: Written, late: Written) -> Written:
+    """Add up what was done to the rows of other days than those of late pings, and to late pings."""
+    if not late.changed.size:
+        return Written(written.changed, written.new + late.new, written.conflicts + late.conflicts)
+    changed = np.concatenate([written.changed, late.changed])
+    changed = changed[np.lexsort([changed[name] for name in reversed(KEY)])]
+    return Written(changed, written.new + late.new, written.conflicts + late.conflicts)
+
+
 async def write_pings(connection: Connection, batch: Sorted, batch_id: int) -> Written:
     """Write fixes, within a transaction that holds their days' locks.
 
     2 µs a fix on the server if all are new; 5 µs if one of them is known, because then the copy has to be taken back.
     """
     if await _copy(connection, batch.pings, batch_id):
-        conflicts = await _put_beside(connection, _rows(batch.others, batch_id), batch_id)
+        conflicts = await put_beside(connection, rows_of(batch.others, batch_id), batch_id)
         return Written(batch.pings, batch.pings.size, conflicts)
     is_changed = await _insert_new(connection, batch.pings, batch_id)
     new = int(np.count_nonzero(is_changed))
     places, stored = await _lock_different(connection, batch.pings)
     sent = batch.pings[places]
-    is_winner = is_smaller(sent, _fixes(stored))
+    is_winner = is_smaller(sent, fixes_of(stored))
     await _replace(connection, sent[is_winner], batch_id)
     is_changed[places[is_winner]] = True
     # What was there before comes first, so that a fix of ours that equals it is no conflict.
-    beside = [stored[is_winner], _rows(sent[~is_winner], batch_id), _rows(batch.others, batch_id)]
-    conflicts = await _put_beside(connection, np.concatenate(beside), batch_id)
+    beside = [stored[is_winner], rows_of(sent[~is_winner], batch_id), rows_of(batch.others, batch_id)]
+    conflicts = await put_beside(connection, np.concatenate(beside), batch_id)
     return Written(batch.pings[is_changed], new, int(np.count_nonzero(is_winner)) + conflicts)
 
 
 async def _copy(connection: Connection, pings: Pings, batch_id: int) -> bool:
     """Append all, or none if one of the keys is there already."""
-    rows = _rows(pings, batch_id).view(_COPIED)
+    rows = rows_of(pings, batch_id).view(_COPIED)
     try:
         async with connection.transaction():
             await copy_rows_in(connection, "ping", _COLUMNS, rows)
@@ -74,7 +83,7 @@ RETURNING device_id, (extract(epoch FROM fixed_at) * 1000000)::bigint, source
 
 async def _insert_new(connection: Connection, pings: Pings, batch_id: int) -> NDArray[np.bool_]:
     """Insert those whose key is unknown, and say which those are, (P,)."""
-    inserted = {tuple(row) for row in await connection.fetch(INSERT_NEW, *_columns(pings), batch_id)}
+    inserted = {tuple(row) for row in await connection.fetch(INSERT_NEW, *columns_of(pings), batch_id)}
     return np.array([key in inserted for key in pings[list(KEY)].tolist()], np.bool_)
 
 
@@ -115,14 +124,14 @@ async def _lock_different(connection: Connection, pings: Pings) -> tuple[NDArray
     """
     await probe_by_key(connection)
     times_us = pings["fixed_at_us"]
-    sent = *_columns(pings), int(times_us.min()), int(times_us.max())
+    sent = *columns_of(pings), int(times_us.min()), int(times_us.max())
     # Not in one statement: PostgreSQL 18.4 leaves out a row that was changed while its lock was waited for, if
     # partitions are pruned both at the start and for each key (seen, and test_order.py shows it).
     await connection.execute(LOCK_DIFFERENT, *sent)
     found = await connection.fetch(READ_DIFFERENT, *sent)
     return (
         np.array([row[0] for row in found], np.int64),
-        np.array([tuple(row)[1:] for row in found], _ROW),
+        np.array([tuple(row)[1:] for row in found], ROW),
     )
 
 
@@ -138,7 +147,7 @@ WHERE p.device_id = s.device_id AND p.source = s.source
 
 async def _replace(connection: Connection, pings: Pings, batch_id: int) -> None:
     if pings.size:
-        await connection.execute(REPLACE, *_columns(pings), batch_id)
+        await connection.execute(REPLACE, *columns_of(pings), batch_id)
 
 
 PUT_BESIDE = """
@@ -154,30 +163,30 @@ RETURNING batch_id
 """
 
 
-async def _put_beside(connection: Connection, rows: Records, batch_id: int) -> int:
+async def put_beside(connection: Connection, rows: Records, batch_id: int) -> int:
     """Keep fixes beside those in `ping`, and count those that this batch brought and nobody had before."""
     if not rows.size:
         return 0
     # Of two equal ones the first stays first.
     ordered = rows[np.lexsort([rows[name] for name in reversed(PING.names or ())])]
-    inserted = await connection.fetch(PUT_BESIDE, *_columns(ordered))
+    inserted = await connection.fetch(PUT_BESIDE, *columns_of(ordered))
     return sum(row["batch_id"] == batch_id for row in inserted)
 
 
-def _rows(pings: Pings, batch_id: int) -> Records:
-    rows = np.empty(pings.size, _ROW)
+def rows_of(pings: Pings, batch_id: int) -> Records:
+    rows = np.empty(pings.size, ROW)
     for name in PING.names or ():
         rows[name] = pings[name]
     rows["batch_id"] = batch_id
     return rows
 
 
-def _fixes(rows: Records) -> Pings:
+def fixes_of(rows: Records) -> Pings:
     pings = np.empty(rows.size, PING)
     for name in PING.names or ():
         pings[name] = rows[name]
     return pings
 
 
-def _columns(records: Records) -> list[list[Any]]:
+def columns_of(records: Records) -> list[list[Any]]:
     return [records[name].tolist() for name in records.dtype.names or ()]
