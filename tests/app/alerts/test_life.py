@@ -29,7 +29,8 @@ def test_other_evidence_revises_and_leaves_the_state(state: str) -> None:
         2,
         "revised",
         state,
-        "Positions or fittings came or were corrected: positions inside from 3 to 4, nearest position (m) from 12.5 to 8.0.",
+        "Positions or fittings came or were corrected: "
+        "positions inside from 3 to 4, nearest position (m) from 12.5 to 8.0.",
         ["min_dist_m", "n_pings"],
     )
 

@@ -73,7 +73,7 @@ async def test_a_line_that_begins_before_the_window_and_ends_after_it_is_seen(
     edges = {"before": (-660, -540, 0.0), "after": (540, 660, 20_000.0)}
     for name, (from_s, to_s, away_m) in edges.items():
         device, _ = await world.worn_device(name)
-        steps = [
+        steps: list[Callable[[], Awaitable[object]]] = [
             partial(world.crime, name, from_s=0, to_s=0, north_m=away_m),
             partial(world.pings, device, Fix(from_s, away_m - 200), Fix(to_s, away_m + 200)),
         ]
