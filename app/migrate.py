@@ -88,6 +88,12 @@ async def pending(connection: Connection, directory: Path = DIRECTORY) -> list[s
     return [str(migration) for migration in read_migrations(directory) if migration.version not in versions]
 
 
+async def refuse_unless_migrated(connection: Connection) -> None:
+    """Raise MigrationRefused, with what to do, if the database lacks a migration."""
+    if missing := await pending(connection):
+        raise MigrationRefused(f"the database lacks {', '.join(missing)}; run: trailmatch db migrate")
+
+
 def read_migrations(directory: Path = DIRECTORY) -> list[Migration]:
     """The files in order. Raises MigrationRefused for a file whose name is none, or two with one number."""
     migrations = [_read_migration(path) for path in sorted(directory.glob("*.sql"))]

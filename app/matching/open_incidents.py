@@ -90,7 +90,7 @@ class OpenIncidents:
             self._last_publish_seq = row["publish_seq"]
 
     def between(self) -> Between:
-        """Give the loosest rule of all profiles in use for lines between pings: each pair is judged by its own later."""
+        """Give the loosest rule for lines between pings of all profiles; each pair is judged by its own later."""
         return Between(
             max((p.max_gap_s for p in self._profiles.values()), default=300.0),
             max((p.max_speed_mps for p in self._profiles.values()), default=60.0),
