@@ -16,6 +16,7 @@ from app.matching.commands import match
 from app.matching.profile_commands import profile
 from app.pings.commands import pings
 from app.serve_command import serve
+from app.trails.commands import trails
 from app.worker_command import worker
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -23,6 +24,7 @@ cli.add_typer(database, name="db")
 cli.add_typer(key, name="key")
 cli.add_typer(pings, name="pings")
 cli.add_typer(profile, name="profile")
+cli.add_typer(trails, name="trails")
 cli.command("match")(match)
 cli.command("serve")(serve)
 cli.command("worker")(worker)

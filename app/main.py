@@ -20,6 +20,7 @@ from app.migrate import refuse_unless_migrated
 from app.pings.routes import router as pings
 from app.requests import RequestRecorder
 from app.settings import Settings
+from app.trails.keeping import keeping_rule
 from app.wake import listening
 from app.wearers.routes import router as wearers
 
@@ -63,5 +64,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if app.state.settings.matcher:
             # Connections of its own, so that requests and matching never wait for each other's.
             pool = await stack.enter_async_context(connect_pool(app.state.database_url))
-            app.state.matcher = await stack.enter_async_context(running_matcher(pool))
+            app.state.matcher = await stack.enter_async_context(running_matcher(pool, keeping_rule(app.state.settings)))
         yield

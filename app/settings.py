@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     max_rows: int = Field(default=1_000_000, gt=0)
     # Pings older than this many days are refused; None: none is too old.
     ping_retention_days: int | None = Field(default=None, gt=0)
+    # An hour of a trail is packed so many hours after its end; its row is kept besides for so many whole days.
+    seal_after_hours: float = Field(default=2.0, ge=0)
+    hot_days: int = Field(default=14, ge=1)
 
     @field_validator("database_url")
     @classmethod

@@ -16,8 +16,9 @@ def worker() -> None:
     settings = load_settings()
     # Before the kernels are imported, so that they are compiled once and not by every worker.
     point_numba_at_cache()
+    from app.trails.keeping import keeping_rule  # noqa: PLC0415 - as below
     from app.worker import work  # noqa: PLC0415 - imports numba, and no other command should wait for it
 
     write_logs()
     with database_url(settings) as url:
-        asyncio.run(work(url))
+        asyncio.run(work(url, keeping_rule(settings)))

@@ -20,6 +20,8 @@ from app.matching.evaluate_stage import evaluate_due
 from app.matching.join_stage import PINGS_A_CLAIM, join_arrivals, join_batches, join_rejoins
 from app.matching.lease import LeaseLost
 from app.matching.open_incidents import OpenIncidents
+from app.trails.keeping import KeepingRule, keep_trails
+from app.trails.reading import warm_up_packing
 from app.wake import Bell, Hints, listening
 from matcher.evidence import ALGORITHM, Incident, evaluate
 from matcher.profile import RADIUS_100M
@@ -37,8 +39,9 @@ INSERT_RUN = "INSERT INTO run (run_id, version, algorithm, host, process_id) VAL
 class Matcher:
     """One execution of the matcher: its loops, and whether its kernels are compiled."""
 
-    def __init__(self, pool: Pool, run_id: UUID) -> None:
+    def __init__(self, pool: Pool, run_id: UUID, keeping: KeepingRule) -> None:
         self._pool = pool
+        self._keeping = keeping
         self.run_id = run_id
         self.is_warm = False
         self._arrivals = OpenIncidents()
@@ -61,6 +64,7 @@ class Matcher:
                 ):
                     bell = stack.enter_context(hints.bell(topic))
                     loops.create_task(_repeat(stage, step, bell), name=f"matcher {stage}")
+                loops.create_task(keep_trails(self._pool, self._keeping), name="matcher trails")
 
     async def _join_arrivals(self) -> int:
         return await join_arrivals(self._pool, self._arrivals)
@@ -83,9 +87,9 @@ class Matcher:
 
 
 @contextlib.asynccontextmanager
-async def running_matcher(pool: Pool) -> AsyncIterator[Matcher]:
+async def running_matcher(pool: Pool, keeping: KeepingRule) -> AsyncIterator[Matcher]:
     """Run a matcher for the block; it warms up while the block has already begun."""
-    matcher = Matcher(pool, uuid4())
+    matcher = Matcher(pool, uuid4(), keeping)
     await pool.execute(
         INSERT_RUN, matcher.run_id, version("trailmatch"), ALGORITHM, platform.node() or "unknown", os.getpid()
     )
@@ -100,11 +104,12 @@ async def running_matcher(pool: Pool) -> AsyncIterator[Matcher]:
 
 
 def warm_up() -> None:
-    """Compile the kernels, or load them from the cache, by evaluating a ping at a crime."""
+    """Compile the kernels, or load them from the cache, by evaluating a ping at a crime and packing another."""
     trails = trails_from_columns([1, 1], [0, 60_000_000], [0, 1_000], [515_000_000, 515_000_000])
     found = evaluate(trails, Incident(0.0, 51.5, "OTHER", 0, 60_000_000), RADIUS_100M)
     assert found is not None
     assert found.n_pings == np.int64(2)
+    warm_up_packing()
 
 
 async def _repeat(stage: str, step: Callable[[], Awaitable[int]], bell: Bell) -> None:

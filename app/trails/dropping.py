@@ -59,6 +59,8 @@ async def drop_day(pool: Pool, day: int) -> bool:
     An hour whose chunk is found to be wrong is marked, so that it is sealed anew from its rows.
     """
     async with pool.acquire() as connection:
+        if await _has_reasons(connection, day):
+            return False
         proof = await _compare(connection, day)
         try:
             async with connection.transaction():
@@ -165,14 +167,22 @@ LIMIT 1
 """
 
 
+async def _has_reasons(connection: Connection, day: int) -> bool:
+    """Say whether there are reasons, quickly seen, why the rows of a day may not go."""
+    bounds = to_datetime(day * DAY_US), to_datetime((day + 1) * DAY_US)
+    if await connection.fetchval(MARKED, *bounds):
+        return True
+    sealed_by = await connection.fetchval(LAST_SEALED_BY, day)
+    return sealed_by is not None and bool(await connection.fetchval(OLD_SNAPSHOT, sealed_by))
+
+
 async def _is_proved(connection: Connection, day: int, proof: Proof) -> bool:
     """Say of a day that is locked whether its rows may go."""
     bounds = to_datetime(day * DAY_US), to_datetime((day + 1) * DAY_US)
-    if await connection.fetchval(MARKED, *bounds) or await connection.fetchval(MISCOUNTED, *bounds):
+    if await _has_reasons(connection, day) or await connection.fetchval(MISCOUNTED, *bounds):
         return False
-    if await connection.fetchval(LAST_SEALED_BY, day) != proof.sealed_by:
-        return False
-    return proof.sealed_by is None or not await connection.fetchval(OLD_SNAPSHOT, proof.sealed_by)
+    is_as_compared: bool = await connection.fetchval(LAST_SEALED_BY, day) == proof.sealed_by
+    return is_as_compared
 
 
 NOTE = """

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.trails.transport import EPOCH_US, Answer
-from matcher.packed import Chunks, count_pings, unpack_chunks
+from matcher.packed import Chunks, count_pings, pack_chunks, unpack_chunks
+from matcher.records import read_records
 
 Bools = NDArray[np.bool_]
 Longs = NDArray[np.int64]
@@ -83,3 +84,13 @@ def _only(found: Found, is_wanted: Bools) -> Found:
     if is_wanted.all():
         return found
     return Found(found.device_id[is_wanted], found.values[:, is_wanted])
+
+
+def warm_up_packing() -> None:
+    """Compile the kernels that pack and unpack, or load them from the cache, by a ping that goes there and back."""
+    values = np.zeros((len(ALL_COLUMNS), 1), np.int64)
+    one = np.zeros(1, np.int64)
+    buffer, chunks = pack_chunks(one, one, np.array([0, 1], np.int64), values)
+    assert count_pings(buffer, chunks).tolist() == [1]
+    unpack_chunks(buffer, chunks, one, values)
+    assert read_records(buffer, 0, 0, (8,)).starts.size == 0
