@@ -1,5 +1,6 @@
 """The command as a whole: a tiny town through a real service and a real PostgreSQL."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -104,17 +106,35 @@ def test_it_serves_on_until_it_is_interrupted(empty_database_url: str, port: int
 
 def test_killed_it_leaves_nothing_running_and_the_next_one_starts_anew(state_dir: Path, port: int) -> None:
     env = environment(TRAILMATCH_STATE_DIR=str(state_dir))
-    with subprocess.Popen([*DEMO, *TINY, "--port", str(port)], env=env, stderr=subprocess.DEVNULL) as demo:
-        while not is_listening(port):
-            assert demo.poll() is None
-            time.sleep(0.05)
-        processes = psutil.Process(demo.pid).children(recursive=True)
-        assert len(processes) >= 2
-        demo.kill()
-    assert wait_until_gone(processes) == []
+    started = kill_while_playing(env, port)
+    assert started
+    assert wait_until_gone(started) == []
     done = run("--once", *TINY, "--port", "0", env=env)
     assert done.returncode == 0, done.stderr
     check_figures(json.loads(done.stdout))
+
+
+def test_killed_its_service_ends_too_where_the_database_goes_on(empty_database_url: str, port: int) -> None:
+    started = kill_while_playing(environment(empty_database_url), port)
+    assert started
+    assert wait_until_gone(started) == []
+    assert not is_listening(port)
+
+
+def kill_while_playing(env: dict[str, str], port: int) -> list[psutil.Process]:
+    """Kill a demo whose service answers; gives the processes that it had started."""
+    command = [*DEMO, *TINY, "--port", str(port)]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stderr is not None
+        answers = False
+        while not answers:
+            assert demo.poll() is None, demo.stderr.read()
+            with contextlib.suppress(httpx.TransportError):
+                answers = httpx.get(f"http://127.0.0.1:{port}/health/liveness", timeout=60).is_success
+            time.sleep(0.05)
+        started = psutil.Process(demo.pid).children(recursive=True)
+        demo.kill()
+    return started
 
 
 def test_a_port_in_use_is_said_in_one_line(empty_database_url: str) -> None:
