@@ -122,10 +122,9 @@ def _is_near_any(runs: Runs, widened: Stretches, incidents: Incidents, between: 
 def parts_of(stretches: Stretches, between: Between, days: Longs) -> Iterator[Stretches]:
     """Cut stretches into parts of bounded length, each of few days; in one part those of a device do not overlap.
 
-    Only the days given are read, each with the longest gap on both sides, so that no line is lost between two parts.
+    Only the days given are read, each with the longest gap after it, so that no line is lost between two parts.
     """
-    gap_us = round(between.max_gap_s * 1e6)
-    starts, ends = days * _DAY_US - gap_us, (days + 1) * _DAY_US + gap_us
+    starts, ends = days * _DAY_US, (days + 1) * _DAY_US + round(between.max_gap_s * 1e6)
     first = np.searchsorted(ends, stretches.from_us)
     counts = np.maximum(np.searchsorted(starts, stretches.to_us, side="right") - first, 0)
     row = np.repeat(np.arange(counts.size), counts)

@@ -107,7 +107,8 @@ def test_every_line_of_the_stored_days_is_whole_in_some_part(
             assert np.all(part.from_us[mine][ordered][1:] > part.to_us[mine][ordered][:-1])
         assert (part.to_us - part.from_us).sum() <= part_hours * HOUR_US + DAY_US + 2 * GAP_US
     for number, from_us, to_us in zip(*(column.tolist() for column in wanted), strict=True):
-        moments = np.arange(from_us, to_us + 1, GAP_US)
+        # None on midnight, so that some lines lead over it.
+        moments = np.arange(from_us + GAP_US // 2, to_us + 1, GAP_US)
         stored = [us for us in moments.tolist() if us // DAY_US in days]
         for one, other in pairwise(stored):
             if other - one == GAP_US:
@@ -121,6 +122,14 @@ def test_an_incident_that_may_have_happened_in_any_year_is_read_for_the_days_tha
     selection = incidents.meeting(0, HOUR_US)
     boxes = [box for box, _ in boxes_around(selection, BETWEEN, np.array([3, 20_000]))]
     assert [(box.from_us + GAP_US) // module.PIECE_US for box in boxes] == [*range(18, 24), *range(120_000, 120_006)]
+
+
+def test_a_box_holds_both_ends_of_every_line_into_a_window_and_out_of_it() -> None:
+    incidents = incidents_at((0.0, 50.0), from_us=HOUR_US, to_us=2 * HOUR_US)
+    (box, _), *others = boxes_around(incidents.meeting(0, DAY_US), BETWEEN, np.array([0]))
+    padding_us = 600_000_000
+    assert (box.from_us, box.to_us) == (HOUR_US - padding_us - GAP_US, 2 * HOUR_US + padding_us + GAP_US)
+    assert others == []
 
 
 async def test_a_line_over_midnight_is_found_whichever_comes_first(world: World) -> None:
