@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.pings.problems import Bools, Problems
 from app.pings.rfc3339 import parse_times
 
-Column: TypeAlias = "list[Any] | pa.Array"
+Column: TypeAlias = list[Any] | pa.Array
 
 _INT64 = np.iinfo(np.int64)
 
@@ -32,11 +32,12 @@ def read_floats(column: Column, pointer: str, problems: Problems) -> Numbers:
             return Numbers(_to_numpy(column.cast(pa.float64(), safe=False), 0.0), _is_valid(column))
         column = _strangers(column)
     cells = _only(column, (float, int), "a number", pointer, problems)
-    is_given = np.array([cell is not None for cell in cells], np.bool_)
     try:
-        return Numbers(np.array(cells, np.float64), is_given)
+        values = np.array(cells, np.float64)
     except OverflowError:
-        return Numbers(np.array([_float(cell) for cell in cells], np.float64), is_given)
+        values = np.array([_float(cell) for cell in cells], np.float64)
+    # None has become NaN, and JSON has no NaN of its own.
+    return Numbers(values, ~np.isnan(values))
 
 
 def read_integers(column: Column, pointer: str, problems: Problems) -> Numbers:

@@ -17,8 +17,8 @@ FIELDS: Final = ("device_id", "fixed_at", "fixed_at_us", *(each.name for each in
 _DAY_US: Final = 86_400_000_000
 _MAX_AHEAD_US: Final = 5 * 60 * 1_000_000
 SERIAL_LIMIT: Final = 200  # characters
-# No control characters: PostgreSQL stores no NUL, and people read serials off a screen.
-_SERIAL: Final = rf"^[^\x00-\x1f\x7f-\x{{9f}}]{{1,{SERIAL_LIMIT}}}$"
+# PostgreSQL stores no NUL, and people read serials off a screen.
+_CONTROL: Final = r"[\x00-\x1f\x7f-\x{9f}]"
 # The last microsecond of the year 9999, which ISO 8601 and every reader of ours can still write.
 _LAST_US: Final = 253_402_300_799_999_999
 
@@ -50,25 +50,28 @@ def check(columns: dict[str, Column], bounds: TimeBounds, problems: Problems) ->
 
     `columns` holds those of FIELDS that any row has, each with a cell for every row.
     """
-    count = problems.is_bad.size
-    columns = {name: columns.get(name, [None] * count) for name in FIELDS}
-    words = _device(columns["device_id"], problems)
-    pings = np.zeros(count, PING)
+    words = _device(columns.get("device_id"), problems)
+    pings = np.zeros(problems.is_bad.size, PING)
     pings["device_id"] = words.places
     pings["fixed_at_us"] = _fixed_at(columns, bounds, problems)
     for quantity in QUANTITIES:
-        pings[quantity.column] = _quantity(quantity, columns[quantity.name], problems)
-    pings["source"] = _source(columns["source"], problems)
+        pings[quantity.column] = _quantity(quantity, columns.get(quantity.name), problems)
+    pings["source"] = _source(columns.get("source"), problems)
     is_null_island = (pings["lon_e7"] == 0) & (pings["lat_e7"] == 0) & ~problems.at("/lon") & ~problems.at("/lat")
     problems.add(is_null_island, "", "null_island", "The position is exactly (0, 0), where nobody is tagged.")
     rows = np.flatnonzero(~problems.is_bad)
-    return Checked(pings[rows], words.words, rows, problems.listed())
+    return Checked(pings if rows.size == pings.size else pings[rows], words.words, rows, problems.listed())
 
 
-def _device(column: Column, problems: Problems) -> Words:
+def _device(column: Column | None, problems: Problems) -> Words:
+    if column is None:
+        _require(np.zeros_like(problems.is_bad), "/device_id", problems)
+        return Words([], np.full(problems.is_bad.size, -1, np.int32))
     words = read_words(column, "/device_id", problems)
     _require(words.places >= 0, "/device_id", problems)
-    is_serial = np.asarray(pc.match_substring_regex(pa.array(words.words, pa.string()), _SERIAL))
+    texts = pa.array(words.words, pa.string())
+    length = np.asarray(pc.utf8_length(texts))
+    is_serial = (length >= 1) & (length <= SERIAL_LIMIT) & ~np.asarray(pc.match_substring_regex(texts, _CONTROL))
     # The last one is for rows without a word, whose place is -1.
     is_serial = np.append(is_serial, True)
     message = f"A device is named by 1 to {SERIAL_LIMIT} characters, none of them a control character."
@@ -77,8 +80,12 @@ def _device(column: Column, problems: Problems) -> Words:
 
 
 def _fixed_at(columns: dict[str, Column], bounds: TimeBounds, problems: Problems) -> NDArray[np.int64]:
-    written = read_times(columns["fixed_at"], "/fixed_at", problems)
-    counted = read_integers(columns["fixed_at_us"], "/fixed_at_us", problems)
+    count = problems.is_bad.size
+    written = counted = Numbers(np.zeros(count, np.int64), np.zeros(count, np.bool_))
+    if "fixed_at" in columns:
+        written = read_times(columns["fixed_at"], "/fixed_at", problems)
+    if "fixed_at_us" in columns:
+        counted = read_integers(columns["fixed_at_us"], "/fixed_at_us", problems)
     is_given = written.is_given | counted.is_given
     _require(is_given | problems.at("/fixed_at_us"), "/fixed_at", problems)
     _refuse_times(written, "/fixed_at", bounds, problems)
@@ -98,8 +105,11 @@ def _refuse_times(times: Numbers, pointer: str, bounds: TimeBounds, problems: Pr
     problems.add(is_given & is_too_old, pointer, "before_retention", "The time is before the first that is kept.")
 
 
-def _quantity(quantity: Quantity, column: Column, problems: Problems) -> NDArray[np.int32]:
+def _quantity(quantity: Quantity, column: Column | None, problems: Problems) -> NDArray[np.int32]:
     pointer = f"/{quantity.name}"
+    if column is None:
+        _require(np.full(problems.is_bad.size, quantity.is_optional), pointer, problems)
+        return np.full(problems.is_bad.size, UNKNOWN, np.int32)
     values, is_given = read_floats(column, pointer, problems)
     if not quantity.is_optional:
         _require(is_given, pointer, problems)
@@ -113,7 +123,9 @@ def _quantity(quantity: Quantity, column: Column, problems: Problems) -> NDArray
     return np.where(is_given, fixed, np.int32(UNKNOWN)).astype(np.int32)
 
 
-def _source(column: Column, problems: Problems) -> NDArray[np.int16]:
+def _source(column: Column | None, problems: Problems) -> NDArray[np.int16]:
+    if column is None:
+        return np.full(problems.is_bad.size, SOURCES["unknown"], np.int16)
     words, places = read_words(column, "/source", problems)
     codes = [SOURCES.get(word.lower(), -1) for word in words]
     numbers = np.array([*codes, SOURCES["unknown"]], np.int16)[places]

@@ -43,6 +43,8 @@ class Problems:
 
         It says nothing about a row that has a problem with this field already, or with itself as a whole.
         """
+        if not is_bad.any():
+            return
         is_new = is_bad & ~self.at(pointer) & ~self.at("")
         if is_new.any():
             self._found.append((is_new, pointer, code, message))
