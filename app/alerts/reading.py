@@ -47,9 +47,9 @@ async def list_alerts(connection: Connection, viewer: Viewer, after: int, limit:
 async def find_alert(connection: Connection, viewer: Viewer, alert_id: UUID) -> Alert:
     """Read one alert. Raises NotFound if there is none, or the viewer may not see it."""
     rows = await connection.fetch(LIST, viewer.organisation_id, 0, 1, alert_id, None)
-    await record(connection, viewer, "alerts.get", str(alert_id), _wearers(rows))
     if not rows:
         raise NotFound("There is no alert with this id, or this key may not see it.")
+    await record(connection, viewer, "alerts.get", str(alert_id), _wearers(rows))
     return alert_of(rows[0])
 
 

@@ -5,9 +5,26 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from app.identity import alert_number
+from app.matching.schemas import EVIDENCE_EXAMPLE, MATCH_EXAMPLE
+
+EXAMPLE: dict[str, Any] = {
+    "alert_id": "a1c2e3f4-5b6d-5789-90ab-cdef01234567",
+    "number": "A-M717YKX5",
+    "match_id": MATCH_EXAMPLE["match_id"],
+    "state": "new",
+    "revision": 2,
+    "kind": "revised",
+    "why": "Positions or fittings came or were corrected: positions inside from 12 to 13.",
+    "changed": ["last_at", "n_pings"],
+    "incident": {**MATCH_EXAMPLE["incident"], "offence": "BIAD"},
+    "wearer": MATCH_EXAMPLE["wearer"],
+    "evidence": EVIDENCE_EXAMPLE,
+    "raised_at": "2026-03-14T09:41:07.220Z",
+    "revised_at": "2026-03-14T09:43:55.031Z",
+}
 
 
 class AlertIncident(BaseModel):
@@ -30,6 +47,8 @@ class AlertWearer(BaseModel):
 class Alert(BaseModel):
     """An alert as one of its revisions left it."""
 
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
+
     alert_id: UUID
     number: str  # what people call it
     match_id: UUID
@@ -47,6 +66,8 @@ class Alert(BaseModel):
 
 class AlertPage(BaseModel):
     """A page of alerts in the order in which they were raised."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"alerts": [EXAMPLE], "next": None}})
 
     alerts: list[Alert]
     next: int | None

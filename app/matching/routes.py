@@ -1,70 +1,21 @@
 """Matches over HTTP."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel
 
 from app.access.keys import requires
 from app.access.viewer import Viewer
 from app.audit.store import record
 from app.db import Connection
 from app.errors import NotFound
+from app.matching.schemas import Match, MatchPage, match_of
 from app.pages import After, Limit, link_next
 
 router = APIRouter(prefix="/v1", tags=["matches"])
 
 Reader = Annotated[Viewer, Depends(requires("matches:read"))]
-
-
-class IncidentName(BaseModel):
-    """An incident, by id and by what its force calls it."""
-
-    incident_id: UUID
-    force: str
-    reference: str
-    version: int
-
-
-class WearerName(BaseModel):
-    """A wearer, by id and by pseudonymous reference."""
-
-    wearer_id: UUID
-    reference: str
-
-
-class ProfileName(BaseModel):
-    """The settings by which a match was made."""
-
-    name: str
-    version: int
-    sha256: str
-
-
-class Match(BaseModel):
-    """What was found for one incident and one wearer; the columns repeat the evidence's first lines."""
-
-    match_id: UUID
-    incident: IncidentName
-    wearer: WearerName
-    verdict: str
-    n_pings: int
-    min_dist_m: float | None
-    closest_at: datetime | None
-    first_at: datetime | None
-    last_at: datetime | None
-    evidence: dict[str, Any]
-    profile: ProfileName
-    evaluated_at: datetime
-
-
-class MatchPage(BaseModel):
-    """A page of matches in the order in which they first appeared."""
-
-    matches: list[Match]
-    next: int | None
 
 
 # A match is seen by the force whose incident it is, and by the force and the probation region of the wearer.
@@ -120,35 +71,7 @@ async def get_match(request: Request, viewer: Reader, match_id: UUID) -> Match:
 async def find_match(connection: Connection, viewer: Viewer, match_id: UUID) -> Match:
     """Read one live match. Raises NotFound if there is none, or the viewer may not see it."""
     row = await connection.fetchrow(SELECT, viewer.organisation_id, 0, 1, match_id, None, None, 0)
-    await record(connection, viewer, "matches.get", str(match_id), [row["wearer_id"]] if row else [])
     if row is None:
         raise NotFound("There is no match with this id, or this key may not see it.")
+    await record(connection, viewer, "matches.get", str(match_id), [row["wearer_id"]])
     return match_of(row)
-
-
-def match_of(row: Any) -> Match:  # noqa: ANN401 - an asyncpg.Record, which mypy cannot index by name
-    """Make a match from a row of SELECT."""
-    return Match(
-        incident=IncidentName(
-            incident_id=row["incident_id"],
-            force=row["force"],
-            reference=row["incident_reference"],
-            version=row["incident_version"],
-        ),
-        wearer=WearerName(wearer_id=row["wearer_id"], reference=row["wearer_reference"]),
-        profile=ProfileName(name=row["profile"], version=row["profile_version"], sha256=row["profile_sha256"]),
-        **{
-            name: row[name]
-            for name in (
-                "match_id",
-                "verdict",
-                "n_pings",
-                "min_dist_m",
-                "closest_at",
-                "first_at",
-                "last_at",
-                "evidence",
-                "evaluated_at",
-            )
-        },
-    )

@@ -71,5 +71,25 @@ class RejectedPing(BaseModel):
 class RejectedPage(BaseModel):
     """Rejected rows that have not been accepted since, oldest first."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "rejected": [
+                    {
+                        "reject_id": 12,
+                        "batch_id": 4711,
+                        "rejected_at": "2026-03-14T02:12:03.512Z",
+                        "line": 417,
+                        "pointer": "/lat",
+                        "code": "out_of_range",
+                        "message": "lat lies between -90 and 90.",
+                        "raw": {"device_id": "T-1", "fixed_at": "2026-03-14T02:11:00Z", "lon": 1.0811, "lat": 512.787},
+                    }
+                ],
+                "next": None,
+            }
+        }
+    )
+
     rejected: list[RejectedPing]
     next: int | None = Field(description="Give it as `after` for the next page; null on the last one.")

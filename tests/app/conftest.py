@@ -1,38 +1,31 @@
-"""The service over real HTTP, without the matcher, on a database of the test's own; and keys to call it with."""
+"""The service over real HTTP, without its matcher or with it, on a database of the test's own; and keys to call it."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Literal
 
 import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from app import docs, health
 from app.access.keys import create_key
 from app.access.organisations import find_or_create_organisation
-from app.activations.routes import router as activations
 from app.db import Connection, Pool
-from app.devices.routes import router as devices
-from app.errors import add_error_handlers
-from app.incidents.routes import router as incidents
+from app.main import create_app
 from app.matching.profiles import publish_built_in
-from app.requests import RequestRecorder
 from app.settings import Settings
-from app.wearers.routes import router as wearers
 
 MakeKey = Callable[..., Awaitable[dict[str, str]]]
 
 
 @pytest.fixture
-async def application(pool: Pool) -> FastAPI:
-    app = FastAPI(title="TrailMatch", version="0", docs_url=None, redoc_url=None, openapi_url=None)
-    add_error_handlers(app)
-    for router in (devices, wearers, activations, incidents, health.router, docs.router):
-        app.include_router(router)
-    app.add_middleware(RequestRecorder)
-    app.state.pool, app.state.settings, app.state.matcher = pool, Settings(database_url="postgresql://"), None
+async def application(pool: Pool, database_url: str) -> FastAPI:
+    """The service on the test's own pool, so that a test may break that under it; without a matcher."""
+    app = create_app(Settings(matcher=False), database_url)
+    app.state.pool, app.state.matcher = pool, None
     async with pool.acquire() as connection:
         await publish_built_in(connection)
     return app
@@ -40,14 +33,31 @@ async def application(pool: Pool) -> FastAPI:
 
 @pytest.fixture
 async def service(application: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    server = uvicorn.Server(uvicorn.Config(application, lifespan="off", log_config=None))
+    async with serving(application, "off") as client:
+        yield client
+
+
+@pytest.fixture
+async def live_service(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The whole service, its matcher running."""
+    async with serving(create_app(Settings(), database_url), "on") as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def serving(app: FastAPI, lifespan: Literal["on", "off"]) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve on a free port for the block."""
+    config = uvicorn.Config(app, lifespan=lifespan, log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
     # Listening from here on, so that a request waits until the server is up.
     listening = socket.create_server(("127.0.0.1", 0))
-    serving = asyncio.create_task(server.serve([listening]))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=30) as client:
-        yield client
-    server.should_exit = True
-    await serving
+    task = asyncio.create_task(server.serve([listening]))
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=60) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        await task
 
 
 @pytest.fixture

@@ -5,19 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from app.db import Connection
-from app.pings.routes import router
 from tests.app.conftest import MakeKey
 
 PostPings = Callable[..., Awaitable[httpx.Response]]
-
-
-@pytest.fixture
-async def application(application: FastAPI) -> FastAPI:
-    application.include_router(router)
-    return application
 
 
 @pytest.fixture

@@ -1,0 +1,125 @@
+"""Matches as they are shown."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from pydantic import BaseModel, ConfigDict
+
+EVIDENCE_EXAMPLE: dict[str, Any] = {
+    "schema": 1,
+    "verdict": "present",
+    "radius_m": 100.0,
+    "n_pings": 13,
+    "min_dist_m": 18.21,
+    "closest_at": "2026-03-14T02:13:00.000000Z",
+    "first_at": "2026-03-14T02:11:00.000000Z",
+    "last_at": "2026-03-14T02:23:00.000000Z",
+    "near_m": 14.9,
+    "near_at": "2026-03-14T02:13:21.400000Z",
+    "enter_at": "2026-03-14T02:10:41.200000Z",
+    "leave_at": "2026-03-14T02:23:12.900000Z",
+    "inside_s": 751.7,
+    "visits": 1,
+}
+
+MATCH_EXAMPLE: dict[str, Any] = {
+    "match_id": "0b0c8a5e-6f0c-5f1e-8d0a-5a8f0d5c9a11",
+    "incident": {
+        "incident_id": "7d1f9c52-0a34-5b7e-9c1d-2f6b8e4a3c10",
+        "force": "Kent",
+        "reference": "12/1234/26",
+        "version": 1,
+    },
+    "wearer": {"wearer_id": "3e5a7b19-4c2d-5e8f-a1b2-c3d4e5f60718", "reference": "W-1"},
+    "verdict": "present",
+    "n_pings": 13,
+    "min_dist_m": 18.21,
+    "closest_at": "2026-03-14T02:13:00Z",
+    "first_at": "2026-03-14T02:11:00Z",
+    "last_at": "2026-03-14T02:23:00Z",
+    "evidence": EVIDENCE_EXAMPLE,
+    "profile": {"name": "radius-100m", "version": 1, "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c"},
+    "evaluated_at": "2026-03-14T09:41:07.220Z",
+}
+
+
+class IncidentName(BaseModel):
+    """An incident, by id and by what its force calls it."""
+
+    incident_id: UUID
+    force: str
+    reference: str
+    version: int
+
+
+class WearerName(BaseModel):
+    """A wearer, by id and by pseudonymous reference."""
+
+    wearer_id: UUID
+    reference: str
+
+
+class ProfileName(BaseModel):
+    """The settings by which a match was made."""
+
+    name: str
+    version: int
+    sha256: str
+
+
+class Match(BaseModel):
+    """What was found for one incident and one wearer; the columns repeat the evidence's first lines."""
+
+    model_config = ConfigDict(json_schema_extra={"example": MATCH_EXAMPLE})
+
+    match_id: UUID
+    incident: IncidentName
+    wearer: WearerName
+    verdict: str
+    n_pings: int
+    min_dist_m: float | None
+    closest_at: datetime | None
+    first_at: datetime | None
+    last_at: datetime | None
+    evidence: dict[str, Any]
+    profile: ProfileName
+    evaluated_at: datetime
+
+
+class MatchPage(BaseModel):
+    """A page of matches in the order in which they first appeared."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"matches": [MATCH_EXAMPLE], "next": None}})
+
+    matches: list[Match]
+    next: int | None
+
+
+def match_of(row: asyncpg.Record) -> Match:
+    """Make a match from a row that has every column of `app.matching.routes.SELECT`."""
+    return Match(
+        incident=IncidentName(
+            incident_id=row["incident_id"],
+            force=row["force"],
+            reference=row["incident_reference"],
+            version=row["incident_version"],
+        ),
+        wearer=WearerName(wearer_id=row["wearer_id"], reference=row["wearer_reference"]),
+        profile=ProfileName(name=row["profile"], version=row["profile_version"], sha256=row["profile_sha256"]),
+        **{
+            name: row[name]
+            for name in (
+                "match_id",
+                "verdict",
+                "n_pings",
+                "min_dist_m",
+                "closest_at",
+                "first_at",
+                "last_at",
+                "evidence",
+                "evaluated_at",
+            )
+        },
+    )
