@@ -6,9 +6,11 @@ import typer
 
 from app.failure import Failure
 from benchmarks.replay import replay
+from benchmarks.trailstore import trailstore
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 cli.command("replay")(replay)
+cli.command("trailstore")(trailstore)
 
 
 @cli.callback()

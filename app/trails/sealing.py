@@ -20,7 +20,7 @@ from app.trails.store import Stretches, read_pings
 from matcher.packed import pack_chunks
 
 HOUR_US: Final = 3_600_000_000
-HOURS_A_TRANSACTION: Final = 400
+HOURS_A_TRANSACTION: Final = 250
 # So long may a transaction wait for a day; meanwhile ingest of that day waits behind it.
 PATIENCE: Final = timedelta(milliseconds=250)
 
