@@ -4,7 +4,7 @@ Two steps. The first names the buckets of the grid that a ping or a line falls i
 second compares times and boxes of the incidents named there. The exact test is matcher.kernels' part.
 
 The loops take their arrays out of the tuples before they start, and what they call takes numbers: a call that takes
-tuples of arrays counts references to each of them, some 600 ns a ping (docs/decisions/0001-the-join.md).
+tuples of arrays counts references to each of them, some 700 ns a ping (docs/decisions/0001-the-join.md).
 """
 
 import math

@@ -111,7 +111,7 @@ def _with_buckets(grid: IncidentGrid, level_of: Longs) -> IncidentGrid:
 
     bucket = np.empty(counts.sum(), dtype=np.int64)
     _fill_buckets(grid, level_of, np.append(0, np.cumsum(counts)), bucket)
-    # Not np.unique: it hashes since numpy 2.3, which took most of a minute for seven million rows.
+    # Not np.unique: in numpy 2.4.6 it takes 4.8 s for 2.8 million entries, where sorting takes 0.02.
     named = np.sort(bucket << 32 | np.repeat(np.arange(level_of.size), counts))
     named = named[np.append(True, named[1:] != named[:-1])[: named.size]]
     sizes = np.bincount(named >> 32, minlength=buckets[-1])
