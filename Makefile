@@ -10,6 +10,7 @@ demo: setup assets  ## invent a town, play it through the API, print what was ma
 	@exec $(BIN)/trailmatch demo --port $(PORT) $(if $(ONCE),--once)
 
 test: setup assets  ## every test
+	@.ci/install-programs
 	@exec $(BIN)/python -m pytest $(ARGS)
 
 serve: setup assets  ## the service on http://127.0.0.1:$(PORT)
