@@ -1,6 +1,6 @@
 """What is known of one wearer and one incident: everything that a match says, in one structure."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -48,12 +48,7 @@ class Evidence:
 
     def as_json(self) -> dict[str, object]:
         """Give the evidence as JSON holds it: times as RFC 3339 text with microseconds, named `…_at`."""
-        named = {
-            (name.removesuffix("_us") + "_at" if name.endswith("_us") else name): (
-                _rfc_3339(value) if name.endswith("_us") and value is not None else value
-            )
-            for name, value in asdict(self).items()
-        }
+        named = {_json_name(field.name): _json_value(field.name, getattr(self, field.name)) for field in fields(self)}
         return {"schema": SCHEMA, **named}
 
 
@@ -119,6 +114,14 @@ def reach(incident: Incident, profile: Profile) -> Reach:
     return Reach(incident.from_us - margin_us - history_us, incident.to_us + margin_us + round(profile.after_s * 1e6))
 
 
+def _json_name(name: str) -> str:
+    return name.removesuffix("_us") + "_at" if name.endswith("_us") else name
+
+
+def _json_value(name: str, value: object) -> object:
+    return _rfc_3339(value) if name.endswith("_us") and isinstance(value, int) else value
+
+
 def _rfc_3339(us: int) -> str:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -82,7 +82,7 @@ def _evaluate_all(contexts: list[Context]) -> tuple[list[Outcome], dict[Pair, st
         except Exception as error:  # noqa: BLE001 - whatever it is, the other pairs go on and this one is tried again
             failed[context.pair] = f"{type(error).__name__}: {error}"
         else:
-            outcomes.append(Outcome(context, found))
+            outcomes.append(Outcome(context, found, None if found is None else found.as_json()))
     return outcomes, failed
 
 

@@ -4,7 +4,7 @@ import json
 from typing import NamedTuple
 from uuid import UUID
 
-from app.alerts.life import Finding
+from app.alerts.life import Finding, Json
 from app.alerts.store import revise_alerts
 from app.db import Connection
 from app.identity import match_id
@@ -18,6 +18,7 @@ class Outcome(NamedTuple):
 
     context: Context
     found: Evidence | None
+    evidence: Json | None  # the same as JSON, made where the event loop is not held up
 
 
 UPSERT = """
@@ -49,7 +50,6 @@ async def write_outcomes(connection: Connection, run_id: UUID, outcomes: list[Ou
 
     The caller holds the rows of `due` of all these pairs, so nobody else writes them now.
     """
-    evidence = [None if o.found is None else o.found.as_json() for o in outcomes]
     found = [(_id(o.context), o.context, o.found) for o in outcomes if o.found is not None]
     await connection.execute(
         UPSERT,
@@ -65,15 +65,12 @@ async def write_outcomes(connection: Connection, run_id: UUID, outcomes: list[Ou
         [_at(e.closest_us) for _, _, e in found],
         [_at(e.first_us) for _, _, e in found],
         [_at(e.last_us) for _, _, e in found],
-        [json.dumps(each) for each in evidence if each is not None],
+        [json.dumps(o.evidence) for o in outcomes if o.found is not None],
         [to_datetime(c.reach.from_us) for _, c, _ in found],
         [to_datetime(c.reach.to_us) for _, c, _ in found],
     )
     await connection.execute(END, [_id(o.context) for o in outcomes if o.found is None], run_id)
-    findings = [
-        (o.context, Finding(o.context.version, each, is_alerted(o.found)))
-        for o, each in zip(outcomes, evidence, strict=True)
-    ]
+    findings = [(o.context, Finding(o.context.version, o.evidence, is_alerted(o.found))) for o in outcomes]
     return await revise_alerts(connection, run_id, findings)
 
 
