@@ -77,8 +77,7 @@ def _fill(buffer: Bytes, start: int, widths: Longs, integers: Longs, starts: Lon
 
 @kernel
 def _integer(buffer: Bytes, at: int, width: int) -> int:
-    value = int(buffer[at])
-    value -= (value >> 7) << 8
-    for byte in range(1, width):
+    value = -1 if buffer[at] & 0x80 else 0
+    for byte in range(width):
         value = (value << 8) | int(buffer[at + byte])
     return value
