@@ -26,6 +26,7 @@ _WIDTHS: Final = {
     "direction_cdeg": 4,
     "batch_id": 8,
 }
+_LAST_US: Final = 3_600_000_000 - 1  # from the start of an hour to its last microsecond
 TRAIL_COLUMNS: Final = ("fixed_at_us", "source", "lon_e7", "lat_e7")
 ALL_COLUMNS: Final = tuple(_WIDTHS)
 
@@ -63,11 +64,15 @@ def put_together(received: bytearray, columns: tuple[str, ...], from_us: Longs, 
     unpack_chunks(answer.bytes, chunks, first[chunk], values, columns)
     sizes = sizes[order]
     found = Found(np.repeat(device_id[order], sizes), values)
+    is_late = kind == LATE
+    is_cut = (own[0, chunk] < from_us[stretch[chunk]]) | (own[0, chunk] + _LAST_US > to_us[stretch[chunk]])
+    if not is_cut.any() and not is_late.any():
+        return found
     asked = np.repeat(stretch[order], sizes)
     is_wanted = (values[0] >= from_us[asked]) & (values[0] <= to_us[asked])
-    if np.any(kind == LATE):
-        is_wanted, found = _late_first(found, is_wanted, np.repeat(kind[order] == LATE, sizes))
-    return _only(found, is_wanted)
+    if is_late.any():
+        is_wanted, found = _late_first(found, is_wanted, np.repeat(is_late[order], sizes))
+    return Found(found.device_id[is_wanted], found.values[:, is_wanted])
 
 
 def _late_first(found: Found, is_wanted: Bools, is_late: Bools) -> tuple[Bools, Found]:
@@ -78,12 +83,6 @@ def _late_first(found: Found, is_wanted: Bools, is_late: Bools) -> tuple[Bools, 
     key = np.stack([found.device_id, found.values[0], found.values[1]])
     is_overtaken = np.append(False, np.all(key[:, 1:] == key[:, :-1], axis=0)) & ~is_late[order]
     return is_wanted[order] & ~is_overtaken, found
-
-
-def _only(found: Found, is_wanted: Bools) -> Found:
-    if is_wanted.all():
-        return found
-    return Found(found.device_id[is_wanted], found.values[:, is_wanted])
 
 
 def warm_up_packing() -> None:

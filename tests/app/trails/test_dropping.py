@@ -72,6 +72,18 @@ async def test_what_was_sealed_after_the_comparison_stops_the_drop(world: TrailW
             assert not await dropping._is_proved(connection, DAY, proof)
 
 
+async def test_a_row_that_came_unmarked_after_the_comparison_stops_the_drop(world: TrailWorld) -> None:
+    await world.send(*minutes(1, NOON_US, 90))
+    await world.seal()
+    from app.trails import dropping
+
+    async with world.pool.acquire() as connection:
+        proof = await dropping._compare(connection, DAY)
+        await connection.execute("INSERT INTO ping SELECT device_id, fixed_at, 6, 0, 0, 0, 0, 0, 0 FROM ping LIMIT 1")
+        async with connection.transaction():
+            assert not await dropping._is_proved(connection, DAY, proof)
+
+
 async def test_a_reader_with_an_older_snapshot_stops_the_drop(world: TrailWorld) -> None:
     await world.send(*minutes(1, NOON_US, 90))
     async with world.pool.acquire() as reader:
