@@ -18,7 +18,7 @@ from app.pings.partitions import create_partition
 from app.postgres import running_postgres
 from app.trails.dropping import drop_day
 from app.trails.keeping import seal_closed
-from app.trails.reading import ALL_COLUMNS, Found
+from app.trails.reading import ALL_COLUMNS, Found, warm_up_packing
 from app.trails.store import Stretches, read_pings
 from benchmarks.machine import describe_machine
 from benchmarks.minute_fixes import DAY_US, ROW, Rows, minute_fixes
@@ -46,7 +46,7 @@ def trailstore(
     machine = describe_machine()
     with own_state_dir() as state_dir, running_postgres(state_dir) as server:
         result = asyncio.run(_measure(server.url(), devices, days, seed, rounds))
-    result = {"machine": machine, "workload": _workload(devices, days), "seed": seed, **result}
+    result = {"machine": machine, "workload": _workload(devices, days), "seed": seed, "threads": 1, **result}
     typer.echo(json.dumps(result) if as_json else "\n".join(f"{name:22} {value}" for name, value in result.items()))
     raise typer.Exit(0 if result["equal"] else 1)
 
@@ -62,6 +62,7 @@ async def _measure(url: str, devices: int, days: int, seed: int, rounds: int) ->
         await _store(pool, devices, days, np.random.default_rng(seed))
         pings = devices * days * 1_440
         row_bytes = await _size(pool, ROWS_SIZE)
+        warm_up_packing()
         began_s = time.perf_counter()
         await seal_closed(pool, datetime.now(UTC), lambda _: True)
         backfill_s = time.perf_counter() - began_s
