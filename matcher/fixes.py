@@ -1,0 +1,91 @@
+"""Fixes: the positions of one wearer in time order, each with its error."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.trails import Ints, Longs
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+# How a fix was made, as it is stored.
+UNKNOWN, GPS, RF, LBS, WIFI = 0, 1, 4, 5, 6
+
+# Radius that holds the true position in 95 of 100 cases, where the fix does not state one. Choices, to be back-tested.
+R95_M = {UNKNOWN: 300.0, GPS: 30.0, RF: 50.0, LBS: 1500.0, WIFI: 100.0}
+
+# No tag is better than this in a street, whatever it states.
+LEAST_RADIUS_M = 3.0
+
+
+class Fixes(NamedTuple):
+    """N fixes of one wearer, whichever devices they wore, sorted by time; no two at one time."""
+
+    fixed_at_us: Longs  # (N,) microseconds since 1970-01-01 UTC, rising
+    lon_e7: Ints  # (N,) 1e-7 degrees east, within 180 degrees
+    lat_e7: Ints  # (N,) 1e-7 degrees north, within 85 degrees
+    sigma_m: Floats  # (N,) standard deviation in each axis, over 0
+    can_exclude: Flags  # (N,) a GPS fix that states its accuracy
+
+
+def fixes_from_columns(
+    fixed_at_us: npt.ArrayLike,
+    lon_e7: npt.ArrayLike,
+    lat_e7: npt.ArrayLike,
+    accuracy_cm: npt.ArrayLike,
+    source: npt.ArrayLike,
+    level: npt.ArrayLike = 0.95,
+) -> Fixes:
+    """Make the fixes of one wearer from columns of one length in any order.
+
+    accuracy_cm: radius of the circle that holds the position with probability `level`, in centimetres; 0 or less is
+    unknown, and takes the default of its source. level: one number, or one for each fix (it differs by contractor and
+    source), over 0 and under 1.
+
+    Of fixes at one time (two sources, two devices) the one with the least error is kept, of those that can exclude
+    before those that cannot, then the first by position: they are one moment, and their errors are not independent.
+
+    Raises ValueError if the columns differ in length, a level is out of range or a source is unknown.
+    """
+    time = np.asarray(fixed_at_us, np.int64)
+    lon, lat = np.asarray(lon_e7, np.int32), np.asarray(lat_e7, np.int32)
+    accuracy, made_by = np.asarray(accuracy_cm, np.int64), np.asarray(source, np.int64)
+    lengths = (time.size, lon.size, lat.size, accuracy.size, made_by.size)
+    if len(set(lengths)) > 1:
+        raise ValueError(f"the columns of fixes differ in length: {lengths}")
+    sigma = sigma_m(accuracy, made_by, level)
+    can_exclude = (made_by == GPS) & (accuracy > 0)
+    if np.any(time[1:] <= time[:-1]):
+        order = np.lexsort((lat, lon, ~can_exclude, sigma, time))
+        order = order[np.append(True, time[order[1:]] > time[order[:-1]])]
+        time, lon, lat, sigma, can_exclude = time[order], lon[order], lat[order], sigma[order], can_exclude[order]
+    return Fixes(time, lon, lat, sigma, can_exclude)
+
+
+def sigma_m(accuracy_cm: Longs, source: Longs, level: npt.ArrayLike = 0.95) -> Floats:
+    """Give the standard deviation in each axis of fixes that lie within their accuracy with probability `level`.
+
+    Where the error is normal and the same in both axes, its length is Rayleigh distributed: the circle of radius r
+    holds it with probability 1 − exp(−r²/2σ²) (J. W. Strutt, Philosophical Magazine 10, 73, 1880), so that
+    σ = r / √(−2 ln(1 − level)).
+
+    Raises ValueError if a level is out of range or a source is unknown.
+    """
+    levels = np.asarray(level, np.float64)
+    if not np.all((levels > 0) & (levels < 1)):
+        raise ValueError(f"the level of an accuracy lies between 0 and 1, not {level!r}")
+    if unknown := set(np.unique(source).tolist()) - set(R95_M):
+        raise ValueError(f"unknown sources of fixes: {sorted(unknown)}")
+    radius = np.maximum(accuracy_cm / 100.0, LEAST_RADIUS_M) / np.sqrt(-2 * np.log1p(-levels))
+    by_source = np.zeros(max(R95_M) + 1)
+    for made_by, r95_m in R95_M.items():
+        by_source[made_by] = sigma_of_r95(r95_m)
+    return np.where(accuracy_cm > 0, radius, by_source[source])
+
+
+def sigma_of_r95(r95_m: float) -> float:
+    """Give the standard deviation in each axis of a position that lies within so many metres in 95 of 100 cases."""
+    return r95_m / math.sqrt(-2 * math.log(0.05))
