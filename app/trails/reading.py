@@ -70,19 +70,19 @@ def put_together(received: bytearray, columns: tuple[str, ...], from_us: Longs, 
         return found
     asked = np.repeat(stretch[order], sizes)
     is_wanted = (values[0] >= from_us[asked]) & (values[0] <= to_us[asked])
-    if is_late.any():
-        is_wanted, found = _late_first(found, is_wanted, np.repeat(is_late[order], sizes))
-    return Found(found.device_id[is_wanted], found.values[:, is_wanted])
+    # Before late ones are compared: a chunk that two stretches share comes twice, and is wanted in part each time.
+    found = Found(found.device_id[is_wanted], found.values[:, is_wanted])
+    return _late_first(found, np.repeat(is_late[order], sizes)[is_wanted]) if is_late.any() else found
 
 
-def _late_first(found: Found, is_wanted: Bools, is_late: Bools) -> tuple[Bools, Found]:
-    """Put pings in order of their keys, and want of one key the late one only."""
+def _late_first(found: Found, is_late: Bools) -> Found:
+    """Put pings in order of their keys, and keep of one key the late one only."""
     time, source = found.values[0], found.values[1]
     order = np.lexsort((~is_late, source, time, found.device_id))
-    found = Found(found.device_id[order], found.values[:, order])
-    key = np.stack([found.device_id, found.values[0], found.values[1]])
+    key = np.stack([found.device_id, found.values[0], found.values[1]])[:, order]
     is_overtaken = np.append(False, np.all(key[:, 1:] == key[:, :-1], axis=0)) & ~is_late[order]
-    return is_wanted[order] & ~is_overtaken, found
+    kept = order[~is_overtaken]
+    return Found(found.device_id[kept], found.values[:, kept])
 
 
 def warm_up_packing() -> None:
