@@ -1,10 +1,14 @@
 """Chunks: what is packed comes back, whatever it is; what is damaged is an error."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from matcher.packed import COLUMNS, SPARE_BYTES, Chunks, count_pings, pack_chunks, unpack_chunks
 from tests.naive_packed import Form, naive_pack, naive_unpack
@@ -165,3 +169,22 @@ def _unpacked(buffer: npt.NDArray[np.uint8], chunks: Chunks, first: Longs, colum
     values = np.zeros((len(columns), first[-1]), np.int64)
     unpack_chunks(buffer, chunks, first[:-1], values, columns)
     return values
+
+
+def test_real_trails_come_back(real_data: Path) -> None:
+    table = parquet.read_table(real_data / "sf2008_pings.parquet", columns=["device_id", "ts", "lon", "lat"])
+    device = table["device_id"].combine_chunks().cast("string").dictionary_encode().indices.to_numpy().astype(np.int64)
+    time_us = table["ts"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+    order = np.lexsort((time_us, device))
+    device, time_us = device[order], time_us[order]
+    values = np.full((8, device.size), -1, np.int64)
+    values[0] = time_us
+    for row, name in ((2, "lon"), (3, "lat")):
+        values[row] = np.rint(table[name].to_numpy()[order] * 1e7)
+    hour = time_us // HOUR_US
+    is_first = np.append(True, (device[1:] != device[:-1]) | (hour[1:] != hour[:-1]))
+    first = np.append(np.flatnonzero(is_first), device.size)
+    buffer, chunks = pack_chunks(device[is_first], hour[is_first] * HOUR_US, first, values)
+    np.testing.assert_array_equal(count_pings(buffer, chunks), np.diff(first))
+    np.testing.assert_array_equal(_unpacked(buffer, chunks, first), values)
+    assert buffer.size / device.size < 9
