@@ -48,6 +48,7 @@ END;
 CREATE TABLE sealed_day (
     day integer PRIMARY KEY,
     last_sealed_by xid8 NOT NULL,                                      -- the transaction that packed one of its hours last
+    last_sealed_at timestamptz NOT NULL DEFAULT now(),
     dropped_at timestamptz                                             -- null: its partition of ping is still there
 );
 

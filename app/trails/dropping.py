@@ -6,7 +6,7 @@ each hour of each device has as many rows as its chunk says, and nobody still re
 sealing, to whom the rows would be missing. Only then the partition is dropped.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -45,12 +45,19 @@ SELECT to_date(right(c.relname, 8), 'YYYYMMDD') - date '1970-01-01' AS day
 FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'ping'::regclass AND c.relname ~ '^ping_[0-9]{8}$' ORDER BY 1
 """
+BUSY_DAYS = "SELECT day FROM sealed_day WHERE last_sealed_at > now() - $1::interval"
 
 
-async def find_old_days(connection: Connection, now: datetime, hot_days: int) -> list[int]:
-    """Give the days, rising and counted from 1970-01-01, whose rows are older than so many whole days."""
+async def find_old_days(
+    connection: Connection, now: datetime, hot_days: int, quiet_for: timedelta = timedelta(0)
+) -> list[int]:
+    """Give the days, rising and counted from 1970-01-01, whose rows are older than so many whole days.
+
+    Days of which something was sealed less than `quiet_for` ago are left out.
+    """
     newest = (now.date() - date(1970, 1, 1)).days - hot_days
-    return [row["day"] for row in await connection.fetch(FIND_DAYS) if row["day"] < newest]
+    busy = {row["day"] for row in await connection.fetch(BUSY_DAYS, quiet_for)}
+    return [row["day"] for row in await connection.fetch(FIND_DAYS) if row["day"] < newest and row["day"] not in busy]
 
 
 async def drop_day(pool: Pool, day: int) -> bool:

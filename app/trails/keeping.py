@@ -27,6 +27,8 @@ class KeepingRule(NamedTuple):
 
     closed_after: timedelta = timedelta(hours=2)  # after the hour's end; most pings have come by then
     hot_days: int = 14
+    # An old day that is being loaded just now is cheaper to store as rows than as late pings.
+    quiet_for: timedelta = timedelta(hours=1)
 
     def closed_before(self, now: datetime) -> datetime:
         """The instant before which an hour has to have ended."""
@@ -55,7 +57,7 @@ async def keep_once(pool: Pool, rule: KeepingRule, now: datetime, work_s: float 
     deadline = time.monotonic() + work_s
     await seal_closed(pool, rule.closed_before(now), lambda _: time.monotonic() < deadline)
     async with pool.acquire() as connection:
-        old = await find_old_days(connection, now, rule.hot_days)
+        old = await find_old_days(connection, now, rule.hot_days, rule.quiet_for)
     for day in old[:1]:
         if await drop_day(pool, day):
             log.info("the rows of a day were dropped; its chunks hold them", day=day)

@@ -166,7 +166,7 @@ taken_up AS (
     WHERE l.device_id = s.device_id AND l.fixed_at >= s.hour_at AND l.fixed_at < s.hour_at + interval '1 hour'
 )
 INSERT INTO sealed_day (day, last_sealed_by) VALUES ($5, pg_current_xact_id())
-ON CONFLICT (day) DO UPDATE SET last_sealed_by = excluded.last_sealed_by
+ON CONFLICT (day) DO UPDATE SET last_sealed_by = excluded.last_sealed_by, last_sealed_at = excluded.last_sealed_at
 """
 
 

@@ -15,7 +15,7 @@ from tests.app.trails.conftest import CLOSED, DAY, DAY_US, NOON_US, Fix, TrailWo
 
 # The end of the 16th day after DAY.
 LATER = EPOCH + timedelta(days=DAY + 16, hours=23, minutes=59)
-RULE = KeepingRule(timedelta(hours=2), 14)
+RULE = KeepingRule(timedelta(hours=2), 14, quiet_for=timedelta(0))
 
 
 async def test_closed_hours_are_sealed_and_of_old_days_one_is_dropped_each_time(world: TrailWorld) -> None:
@@ -33,6 +33,17 @@ async def test_closed_hours_are_sealed_and_of_old_days_one_is_dropped_each_time(
     assert await world.read(to_us=NOON_US + 20 * DAY_US) == [*sent, just_now]
     assert await world.count("dirty_hour") == 1
     assert await world.count("ping") == 3 * 3 + 1
+
+
+async def test_an_old_day_that_is_being_loaded_is_not_dropped_under_its_pings(world: TrailWorld) -> None:
+    await world.send(*minutes(1, NOON_US, 3))
+    rule = RULE._replace(quiet_for=timedelta(hours=1))
+    await keep_once(world.pool, rule, LATER)
+    await keep_once(world.pool, rule, LATER)
+    assert await world.count("ping") == 3
+    await world.pool.execute("UPDATE sealed_day SET last_sealed_at = now() - interval '61 minutes'")
+    await keep_once(world.pool, rule, LATER)
+    assert await world.count("ping") == 0
 
 
 async def test_an_hour_is_sealed_when_it_is_over_for_so_long(world: TrailWorld) -> None:
