@@ -1,0 +1,52 @@
+"""When a crime happened: the density of its moment over the reported window and the padding."""
+
+from typing import Final, NamedTuple
+
+from geo.jit import kernel
+
+_HOUR_US: Final = 3_600_000_000
+_HALF_HOUR_US: Final = 1_800_000_000
+# A report is never finer than a second.
+_LEAST_US: Final = 500_000
+
+
+class CrimeTime(NamedTuple):
+    """Density of the crime's moment: 0 at `start`, rising to `from`, even until `to`, falling to 0 at `end`.
+
+    The aoristic weight (J. H. Ratcliffe, Journal of Quantitative Criminology 18, 23, 2002) with slopes, because a
+    reported window has an error itself. Microseconds since 1970 UTC; start <= from <= to <= end and start < end.
+    """
+
+    start_us: int
+    from_us: int
+    to_us: int
+    end_us: int
+
+
+def crime_time(from_us: int, to_us: int, padding_us: int) -> CrimeTime:
+    """Give the density of a crime reported from-to with padding on both sides.
+
+    A moment on the full hour is taken for rounded: half an hour is added on both sides before the padding.
+
+    Raises ValueError if the window ends before it starts or the padding is negative.
+    """
+    if to_us < from_us:
+        raise ValueError(f"the window ends before it starts, by {from_us - to_us} us")
+    if padding_us < 0:
+        raise ValueError(f"the padding is negative: {padding_us} us")
+    if from_us == to_us and from_us % _HOUR_US == 0:
+        from_us, to_us = from_us - _HALF_HOUR_US, to_us + _HALF_HOUR_US
+    elif from_us == to_us and padding_us == 0:
+        from_us, to_us = from_us - _LEAST_US, to_us + _LEAST_US
+    return CrimeTime(from_us - padding_us, from_us, to_us, to_us + padding_us)
+
+
+@kernel
+def density_per_s(start_us: int, from_us: int, to_us: int, end_us: int, at_us: float) -> float:
+    """Give the density at a moment, per second; its integral over all time is 1."""
+    highest = 2e6 / ((to_us - from_us) + (end_us - start_us))
+    if at_us < from_us:
+        return highest * max(at_us - start_us, 0.0) / (from_us - start_us)
+    if at_us > to_us:
+        return highest * max(end_us - at_us, 0.0) / (end_us - to_us)
+    return highest
