@@ -136,7 +136,7 @@ async def test_an_infinite_time_is_refused(connection: Connection, end: str) -> 
 
 def test_not_a_time_is_refused() -> None:
     with pytest.raises(ValueError, match="column at: a time is none"):
-        to_binary_copy(np.array([(np.datetime64("NaT"),)], [("at", "M8[us]")]))
+        to_binary_copy(np.array([(np.datetime64("NaT", "us"),)], [("at", "M8[us]")]))
 
 
 @pytest.mark.parametrize("kind", ["S16", "O", "u4", ">i4", "M8[s]", "V8"])
