@@ -3,12 +3,13 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from app.times import EPOCH
 from app.trails.dropping import drop_day, find_old_days
 from app.trails.sealing import find_day
-from app.trails.store import Box
+from app.trails.store import Box, Stretches, read_pings
 from tests.app.trails.conftest import CLOSED, DAY, DAY_US, HOUR_US, NOON_US, Fix, TrailWorld, kept, minutes
 
 PARTITIONS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'ping'::regclass"
@@ -159,6 +160,20 @@ async def test_a_late_ping_that_takes_anothers_place_takes_it_out_of_a_box(world
     for _ in range(2):
         assert await world.read_box(box) == [(1, stays.at_us, stays.lon_e7, stays.lat_e7)]
         await world.seal()
+
+
+async def test_two_stretches_that_share_a_sealed_hour_are_read_whole_beside_a_late_ping(world: TrailWorld) -> None:
+    await world.send(*minutes(1, NOON_US, 60))
+    await world.seal()
+    assert await drop_day(world.pool, DAY)
+    late = Fix(1, NOON_US + 90_000_000)
+    await world.send(late)
+    from_us = NOON_US + np.array([0, 40]) * 60_000_000
+    stretches = Stretches(np.ones(2, np.int32), from_us, from_us + 5 * 60_000_000)
+    async with world.pool.acquire() as connection, connection.transaction():
+        found = await read_pings(connection, stretches)
+    in_minutes = [0, 1, 1.5, 2, 3, 4, 5, 40, 41, 42, 43, 44, 45]
+    assert found.values[0].tolist() == [NOON_US + round(minute * 60_000_000) for minute in in_minutes]
 
 
 async def test_an_ingest_that_knew_the_day_learns_that_it_was_dropped(world: TrailWorld) -> None:
