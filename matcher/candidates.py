@@ -1,10 +1,10 @@
-"""Which pings, and which lines between pings, may meet which incidents: the loops over every ping.
+"""Which pings, and which lines between pings, of the runs that are left may meet which incidents.
 
-Two steps. The first names the buckets of the grid that a ping or a line falls into and that hold anything; few do. The
-second compares times and boxes of the incidents named there. The exact test is matcher.kernels' part.
+Two steps. The first names the busy buckets of the grid that a ping falls into or a line touches; few do. The second
+compares times and boxes of the incidents named there. The exact test is matcher.kernels' part.
 
 The loops take their arrays out of the tuples before they start, and what they call takes numbers: a call that takes
-tuples of arrays counts references to each of them, some 700 ns a ping (docs/decisions/0001-the-join.md).
+tuples of arrays counts references to each of them, some 300 ns a call (docs/decisions/0007-the-scan.md).
 """
 
 import math
@@ -15,23 +15,32 @@ import numpy.typing as npt
 
 from geo.jit import kernel
 from geo.wgs84 import distance_m
-from matcher.index import FULL_TURN_E7, HALF_TURN_E7, IncidentGrid, bucket_of
+from matcher.index import (
+    FULL_TURN_E7,
+    HALF_TURN_E7,
+    SHORT_E7,
+    SHORT_STRAY_E7,
+    SLOTS_A_SPELL,
+    SPELL_BITS,
+    IncidentGrid,
+    bucket_of,
+    middle_reach_us,
+    slots_of_spell,
+)
+from matcher.scan import RUN_PINGS, stray_e7
 from matcher.trails import E7_PER_DEGREE, Trails
 
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
+Bits = npt.NDArray[np.uint32]
 Box = tuple[int, int, int, int, int, int]  # first and last column, row, slot
+Line = tuple[int, int, int, int, int, int]  # longitude, latitude, time of the one ping and of the other
+Table = tuple[int, int]  # first bucket of a level and the bits of their number
 Bools = npt.NDArray[np.bool_]
 
 # A line that crosses more cells than this is asked for its speed before its cells are visited, not after: one stray fix
 # on the other side of the world would visit a hundred thousand.
 MANY_PIECES = 4
-
-# How far a line that is straight in an incident's plane may stray from the same line in longitude and latitude, in
-# 1e-7 degrees for each squared 1e-7 degree of its height and width. A line of L metres strays by its sagitta against
-# the parallel, L**2 tan(lat) / (8 R), and as much again along itself; these bounds are twice that at 86 degrees.
-STRAY_LON = (96e-9, 0.63e-9)
-STRAY_LAT = (6.7e-9, 0.54e-9)
 
 
 class Lookups(NamedTuple):
@@ -56,20 +65,31 @@ class LineRule(NamedTuple):
 
 
 @kernel
-def look_up_pings(trails: Trails, grid: IncidentGrid, first: int, end: int, lookups: Lookups) -> int:
-    """Name the bucket of each ping at each level; returns how many were named (at most pings times levels)."""
-    times, lons, lats = trails.fixed_at_us, trails.lon_e7, trails.lat_e7
-    cell_bits, slot_bits, hash_bits, first_bucket = grid.cell_bits, grid.slot_bits, grid.hash_bits, grid.first_bucket
-    bucket_starts, named_ping, named_bucket = grid.bucket_starts, lookups.ping, lookups.bucket
+def look_up_pings(trails: Trails, grid: IncidentGrid, level: int, runs: Longs, end: int, lookups: Lookups) -> int:
+    """Name the busy buckets of a level that pings of these runs, which end at `end`, fall into.
+
+    Returns how many were named, at most one for each ping; `lookups` has room for one more.
+    """
+    times, lons, lats, busy_slots = trails.fixed_at_us, trails.lon_e7, trails.lat_e7, grid.busy_slots
+    cell, slot, hash_bits, first_bucket = (
+        grid.cell_bits[level],
+        grid.slot_bits[level],
+        grid.hash_bits[level],
+        grid.first_bucket[level],
+    )
+    named_ping, named_bucket = lookups.ping, lookups.bucket
     n = 0
-    for ping in range(first, end):
-        for level in range(cell_bits.size):
-            x, y, slot = lons[ping] >> cell_bits[level], lats[ping] >> cell_bits[level], times[ping] >> slot_bits[level]
-            bucket = bucket_of(first_bucket[level], hash_bits[level], x, y, slot)
-            if bucket_starts[bucket] < bucket_starts[bucket + 1]:
-                named_ping[n] = ping
-                named_bucket[n] = bucket
-                n += 1
+    for run in runs:
+        run_end = min(run + RUN_PINGS, end)
+        # Slices, so that the compiler knows that no index is negative.
+        run_times, run_lons, run_lats = times[run:run_end], lons[run:run_end], lats[run:run_end]
+        for k in range(run_times.size):
+            slot_of = run_times[k] >> slot
+            bucket = bucket_of(first_bucket, hash_bits, run_lons[k] >> cell, run_lats[k] >> cell, slot_of >> SPELL_BITS)
+            named_ping[n] = run + k
+            named_bucket[n] = bucket
+            # Written in any case and kept only if busy: a branch would be foreseen wrongly too often.
+            n += busy_slots[bucket] >> (slot_of & (SLOTS_A_SPELL - 1)) & 1
     return n
 
 
@@ -107,48 +127,61 @@ def near_pings(trails: Trails, grid: IncidentGrid, lookups: Lookups, near: Candi
 
 @kernel
 def look_up_lines(
-    trails: Trails, grid: IncidentGrid, rule: LineRule, begins: Bools, first: int, lookups: Lookups
+    trails: Trails,
+    grid: IncidentGrid,
+    level: int,
+    rule: LineRule,
+    runs: Longs,
+    end: int,
+    begins: Bools,
+    first: int,
+    lookups: Lookups,
 ) -> tuple[int, int]:
-    """Name the buckets of the lines that end at the pings from `first`, of which begins[0], begins[1] ... say whether
-    they are the first of their trail.
+    """Name the busy buckets of a level beside the lines that end at pings of these runs, which end at `end`.
 
-    Returns the ping before which it stopped (because `lookups` has no room for the next line's buckets, or at the end)
-    and how many buckets were named.
+    begins[0], begins[1] ... say whether the pings from `first` on are the first of their trails. Returns the ping
+    before which it stopped (because `lookups` has no room for the next line's buckets, or at the end) and how many
+    buckets were named.
     """
-    times, lons, lats, bucket_starts = trails.fixed_at_us, trails.lon_e7, trails.lat_e7, grid.bucket_starts
-    cell_bits, slot_bits, hash_bits, first_bucket = grid.cell_bits, grid.slot_bits, grid.hash_bits, grid.first_bucket
-    named_ping, named_bucket = lookups.ping, lookups.bucket
+    times, lons, lats, busy_slots = trails.fixed_at_us, trails.lon_e7, trails.lat_e7, grid.busy_slots
+    cell, slot = grid.cell_bits[level], grid.slot_bits[level]
+    table = (grid.first_bucket[level], grid.hash_bits[level])
+    max_gap_us, max_speed_mps = rule.max_gap_us, rule.max_speed_mps
+    named_ping, named_bucket, beside_slots = lookups.ping, lookups.bucket, grid.beside_slots
+    short_us = 2 * middle_reach_us(slot)
     n = 0
-    for ping in range(first, first + begins.size):
-        if begins[ping - first] or not 0 < times[ping] - times[ping - 1] <= rule.max_gap_us:
-            continue
-        before = n
-        time_us, gap_us = times[ping - 1], times[ping] - times[ping - 1]
-        lon_e7, lat_e7 = float(lons[ping - 1]), float(lats[ping - 1])
-        east_e7, north_e7 = shorter_way_e7(lons[ping] - lon_e7), lats[ping] - lat_e7
-        stray_lon_e7, stray_lat_e7 = stray_e7(east_e7, north_e7)
-        for level in range(cell_bits.size):
-            cell, slot = cell_bits[level], slot_bits[level]
-            # Cut into pieces no longer than a cell and a slot, so that a slanting line visits only what is beside it.
-            pieces = 1 + max(int(max(abs(east_e7), abs(north_e7))) >> cell, gap_us >> slot)
-            if pieces > MANY_PIECES and is_too_fast(lon_e7, lat_e7, lons[ping], lats[ping], gap_us, rule.max_speed_mps):
-                break
-            for piece in range(pieces):
-                start, end = piece / pieces, (piece + 1) / pieces
-                box = (
-                    _first_cell(lon_e7, east_e7, start, end, stray_lon_e7, cell),
-                    _last_cell(lon_e7, east_e7, start, end, stray_lon_e7, cell),
-                    _first_cell(lat_e7, north_e7, start, end, stray_lat_e7, cell),
-                    _last_cell(lat_e7, north_e7, start, end, stray_lat_e7, cell),
-                    (time_us + int(gap_us * start)) >> slot,
-                    (time_us + int(gap_us * end) + 1) >> slot,
+    for run in runs:
+        run_end = min(run + RUN_PINGS, end)
+        start = run + begins[run - first]  # the very first ping of all has none before it
+        run_times, run_lons, run_lats = times[start - 1 : run_end], lons[start - 1 : run_end], lats[start - 1 : run_end]
+        run_begins = begins[start - first : run_end - first]
+        for k in range(run_begins.size):
+            gap_us = run_times[k + 1] - run_times[k]
+            if run_begins[k] or not 0 < gap_us <= max_gap_us:
+                continue
+            line = (run_lons[k], run_lats[k], run_times[k], run_lons[k + 1], run_lats[k + 1], run_times[k + 1])
+            before = n
+            if abs(line[3] - line[0]) <= SHORT_E7 and abs(line[4] - line[1]) <= SHORT_E7 and gap_us <= short_us:
+                if not _is_beside(line, cell, slot, table, beside_slots):
+                    continue
+                box = _short_lines_box(line, cell, slot)
+                n = _name_box(box, table, busy_slots, start + k, n, named_ping, named_bucket)
+            else:
+                n = _name_long_line(
+                    line, cell, slot, max_speed_mps, table, busy_slots, start + k, n, named_ping, named_bucket
                 )
-                n = _name_box(
-                    box, first_bucket[level], hash_bits[level], bucket_starts, ping, n, named_ping, named_bucket
-                )
-                if n < 0:
-                    return ping, before
-    return first + begins.size, n
+            if n < 0:
+                return start + k, before
+    return end, n
+
+
+@kernel
+def count_named(bucket_starts: Ints, buckets: Ints) -> int:
+    """How many incidents stand in these buckets."""
+    n = 0
+    for bucket in buckets:
+        n += bucket_starts[bucket + 1] - bucket_starts[bucket]
+    return n
 
 
 @kernel
@@ -206,13 +239,6 @@ def shorter_way_e7(lon_e7: float) -> float:
 
 
 @kernel
-def stray_e7(east_e7: float, north_e7: float) -> tuple[float, float]:
-    """By how much the line may leave the box of its ends, in longitude and in latitude."""
-    east2, north2 = east_e7 * east_e7, north_e7 * north_e7
-    return 1 + STRAY_LON[0] * north2 + STRAY_LON[1] * east2, 1 + STRAY_LAT[0] * north2 + STRAY_LAT[1] * east2
-
-
-@kernel
 def is_too_fast(
     lon0_e7: float, lat0_e7: float, lon1_e7: float, lat1_e7: float, gap_us: int, max_speed_mps: float
 ) -> bool:
@@ -224,25 +250,90 @@ def is_too_fast(
 
 
 @kernel
-def _name_box(
-    box: Box,
-    first_bucket: int,
-    hash_bits: int,
-    bucket_starts: Ints,
+def _is_beside(line: Line, cell: int, slot: int, table: Table, beside_slots: Bits) -> bool:
+    """Say whether a short line may meet an incident: by its middle, or by those of its halves or quarters.
+
+    The more parts the longer it is, so that none is longer than a cell.
+    """
+    lon0_e7, lat0_e7, start_us, lon1_e7, lat1_e7, end_us = line
+    east_e7, north_e7 = int(lon1_e7) - lon0_e7, int(lat1_e7) - lat0_e7
+    at = (start_us + ((end_us - start_us) >> 1)) >> slot
+    cells = max(abs(east_e7), abs(north_e7)) >> cell
+    halvings = (cells > 0) + (cells > 1)
+    for middle in range(1, 2 << halvings, 2):
+        x = (lon0_e7 + (east_e7 * middle >> (halvings + 1))) >> cell
+        y = (lat0_e7 + (north_e7 * middle >> (halvings + 1))) >> cell
+        slots = beside_slots[bucket_of(table[0], table[1], x, y, at >> SPELL_BITS)]
+        if (slots >> (at & (SLOTS_A_SPELL - 1))) & 1:
+            return True
+    return False
+
+
+@kernel
+def _short_lines_box(line: Line, cell: int, slot: int) -> Box:
+    lon0_e7, lat0_e7, start_us, lon1_e7, lat1_e7, end_us = line
+    return (
+        (min(lon0_e7, lon1_e7) - SHORT_STRAY_E7) >> cell,
+        (max(lon0_e7, lon1_e7) + SHORT_STRAY_E7) >> cell,
+        (min(lat0_e7, lat1_e7) - SHORT_STRAY_E7) >> cell,
+        (max(lat0_e7, lat1_e7) + SHORT_STRAY_E7) >> cell,
+        start_us >> slot,
+        end_us >> slot,
+    )
+
+
+@kernel
+def _name_long_line(
+    line: Line,
+    cell: int,
+    slot: int,
+    max_speed_mps: float,
+    table: Table,
+    busy_slots: Bits,
     ping: int,
     n: int,
     named_ping: Longs,
     named_bucket: Ints,
 ) -> int:
-    """Name the buckets of all cells and slots of a box that hold anything, after the n named so far.
+    """Name the busy buckets beside a line of any length, as `_name_box` does."""
+    start_us, gap_us = line[2], line[5] - line[2]
+    lon_e7, lat_e7 = float(line[0]), float(line[1])
+    east_e7, north_e7 = shorter_way_e7(line[3] - lon_e7), line[4] - lat_e7
+    stray_lon_e7, stray_lat_e7 = stray_e7(east_e7, north_e7)
+    # Cut into pieces no longer than a cell and a slot, so that a slanting line visits only what is beside it.
+    pieces = 1 + max(int(max(abs(east_e7), abs(north_e7))) >> cell, gap_us >> slot)
+    if pieces > MANY_PIECES and is_too_fast(lon_e7, lat_e7, line[3], line[4], gap_us, max_speed_mps):
+        return n
+    for piece in range(pieces):
+        start, end = piece / pieces, (piece + 1) / pieces
+        box = (
+            _first_cell(lon_e7, east_e7, start, end, stray_lon_e7, cell),
+            _last_cell(lon_e7, east_e7, start, end, stray_lon_e7, cell),
+            _first_cell(lat_e7, north_e7, start, end, stray_lat_e7, cell),
+            _last_cell(lat_e7, north_e7, start, end, stray_lat_e7, cell),
+            (start_us + int(gap_us * start)) >> slot,
+            (start_us + int(gap_us * end) + 1) >> slot,
+        )
+        n = _name_box(box, table, busy_slots, ping, n, named_ping, named_bucket)
+        if n < 0:
+            return n
+    return n
+
+
+@kernel
+def _name_box(
+    box: Box, table: Table, busy_slots: Bits, ping: int, n: int, named_ping: Longs, named_bucket: Ints
+) -> int:
+    """Name the buckets of all cells and spells of a box that are busy in its slots, after the n named so far.
 
     Returns the new n, or -1 where there is no room.
     """
-    for x in range(box[0], box[1] + 1):
-        for y in range(box[2], box[3] + 1):
-            for slot in range(box[4], box[5] + 1):
-                bucket = bucket_of(first_bucket, hash_bits, x, y, slot)
-                if bucket_starts[bucket] < bucket_starts[bucket + 1]:
+    for spell in range(box[4] >> SPELL_BITS, (box[5] >> SPELL_BITS) + 1):
+        slots = slots_of_spell(box[4], box[5], spell)
+        for x in range(box[0], box[1] + 1):
+            for y in range(box[2], box[3] + 1):
+                bucket = bucket_of(table[0], table[1], x, y, spell)
+                if busy_slots[bucket] & slots:
                     if n == named_ping.size:
                         return -1
                     named_ping[n] = ping

@@ -1,10 +1,12 @@
 """The grid of incidents, which answers: what incidents may a ping at this place and time concern.
 
 Space is cut into cells of equal degrees and time into slots, both of lengths that are powers of two, so that a shift
-finds them. An incident's size chooses its *level*: cells at least twice as wide as its circle and slots at least as
-long as its window, so that it lies in few (cell, slot) pairs however large it is. Each level has a table of buckets;
-an incident stands in the bucket of every (cell, slot) that it touches, and a ping looks into one bucket of each level.
-Different cells may share a bucket: the grid names candidates, and an exact test always follows.
+finds them. Thirty-two slots are a *spell*. Each (cell, spell) has a bucket, found by a hash: it holds one bit for each
+slot, set where any incident touches the cell in it, and names the incidents that do. So one look tells whether anything
+is near a place in any part of a spell, and most looks end there (docs/decisions/0007-the-scan.md). An incident's size
+chooses its *level*, with cells and slots of a size with it, so that it lies in few (cell, spell) pairs however large it
+is; incidents of towns and days are all of one level. Different cells may share a bucket: the grid names candidates, and
+an exact test always follows. Near the antimeridian incidents stand on both sides, so that no lookup thinks of it.
 """
 
 import math
@@ -21,18 +23,23 @@ from matcher.trails import E7_PER_DEGREE
 Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
+Bits = npt.NDArray[np.uint32]
 
 HALF_TURN_E7 = 180 * E7_PER_DEGREE
 FULL_TURN_E7 = 360 * E7_PER_DEGREE
 
-# The cells of one level are a quarter as wide as the next one's as are its slots: few levels, each a
-# lookup for every ping, against few incidents in a bucket that are too far away.
-SMALLEST_CELL_BITS, CELL_BITS_STEP = 14, 2  # 182 m north to south
-SMALLEST_SLOT_BITS, SLOT_BITS_STEP = 31, 2  # 36 minutes
-LARGEST_SLOT_BITS = 63
+# A level's cells are half as high as its largest circles, and an eighth as high as the next level's; its longest window
+# is four spells. Each level is a look for every run of pings, so there are few.
+SMALLEST_CELL_BITS, CELL_BITS_STEP = 16, 3  # 728 m north to south
+SMALLEST_SLOT_BITS, SLOT_BITS_STEP = 31, 4  # 36 minutes
+SPELL_BITS = 5
+SLOTS_A_SPELL = 1 << SPELL_BITS
+LARGEST_SLOT_BITS = 63 - SPELL_BITS
 
-# With four to eight buckets for each entry most lookups of a ping far from everything end at an empty one.
-BUCKETS_PER_ENTRY = 4
+# With sixteen buckets or more for each entry nearly all looks at a place far from everything end at an empty one. So
+# large a table must fit the second-level cache to be quick; a larger one has to do with two.
+BUCKETS_PER_ENTRY, FEWEST_BUCKETS_PER_ENTRY = 16, 2
+CACHED_BUCKETS = 1 << 17
 
 # In a table of few buckets every ping would meet every incident, and no test of a small scene would see a faulty grid.
 FEWEST_BUCKETS = 1 << 12
@@ -42,6 +49,11 @@ MASK = (1 << HASHED_BITS) - 1
 
 # Wider than the longest line (matcher.join.MAX_LINE_M) and the largest box are at 85 degrees, taken together.
 ASTRIDE_E7 = 45 * E7_PER_DEGREE
+
+# A line is short up to this height and width, four of the smallest cells (2.9 km north to south); by how much it may
+# stray (matcher.scan.stray_e7) is less than the second.
+SHORT_E7 = 4 << SMALLEST_CELL_BITS
+SHORT_STRAY_E7 = 8_192
 
 # A circle's box is widened by this much against rounding: 2e-7 degrees, 2 cm.
 BOX_MARGIN_E7 = 2
@@ -57,27 +69,40 @@ class IncidentGrid(NamedTuple):
     slot_bits: Longs  # (L,) and its slots 2**slot_bits microseconds long
     hash_bits: Longs  # (L,) it has 2**hash_bits buckets
     first_bucket: Longs  # (L,)
+    busy_slots: Bits  # (all buckets,) one bit for each slot of a spell in which the bucket names anything
+    beside_slots: Bits  # (all buckets,) the same, of where the middle may lie of a short line that meets an incident
     bucket_starts: Ints  # (all buckets + 1,) bucket b names entries[bucket_starts[b]:bucket_starts[b + 1]]
     entries: Ints  # (E,) rows of incidents, rising within a bucket, none twice
 
 
 def incident_grid(incidents: Incidents) -> IncidentGrid:
     """Build the grid. Cost: a sort of the entries; for a million incidents in England with windows of three lengths
-    2.8 entries and 134 bytes an incident, its columns included; near a pole three times that.
+    7.3 entries and 286 bytes an incident, its columns included; near a pole several times that.
 
     Raises ValueError if the incidents are not as `Incidents` says.
     """
     check_incidents(incidents)
     incidents = Incidents._make(np.require(column, requirements=["C", "W"]) for column in incidents)
     half_lon_e7, half_lat_e7 = _boxes(incidents)
-    cell_bits = _bits(4 * half_lat_e7, SMALLEST_CELL_BITS, CELL_BITS_STEP)
+    cell_bits = _bits(half_lat_e7, SMALLEST_CELL_BITS, CELL_BITS_STEP)
     window_us = incidents.to_us.astype(np.float64) - incidents.from_us.astype(np.float64)
-    slot_bits = np.minimum(_bits(window_us, SMALLEST_SLOT_BITS, SLOT_BITS_STEP), LARGEST_SLOT_BITS)
+    slot_bits = _bits(window_us / (4 * SLOTS_A_SPELL), SMALLEST_SLOT_BITS, SLOT_BITS_STEP)
+    slot_bits = np.minimum(slot_bits, LARGEST_SLOT_BITS)
     kind = cell_bits << 6 | slot_bits
     kinds = np.flatnonzero(np.bincount(kind))
-    no_buckets, no_entries = np.zeros(kinds.size, dtype=np.int64), np.zeros(0, dtype=np.int32)
+    no_buckets, no_slots, no_entries = (np.zeros(kinds.size, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.int32))
     grid = IncidentGrid(
-        incidents, half_lon_e7, half_lat_e7, kinds >> 6, kinds & 63, no_buckets, no_buckets, no_entries, no_entries
+        incidents,
+        half_lon_e7,
+        half_lat_e7,
+        kinds >> 6,
+        kinds & 63,
+        no_buckets,
+        no_buckets,
+        no_slots,
+        no_slots,
+        no_entries,
+        no_entries,
     )
     return _with_buckets(grid, np.searchsorted(kinds, kind))
 
@@ -103,11 +128,16 @@ def _with_buckets(grid: IncidentGrid, level_of: Longs) -> IncidentGrid:
     counts = np.zeros(level_of.size, dtype=np.int64)
     _count_cells(grid, level_of, counts)
     per_level = np.bincount(level_of, weights=counts, minlength=grid.cell_bits.size)
-    hash_bits = np.ceil(np.log2(np.maximum(per_level * BUCKETS_PER_ENTRY, FEWEST_BUCKETS))).astype(np.int64)
+    wanted = np.minimum(per_level * BUCKETS_PER_ENTRY, CACHED_BUCKETS)
+    wanted = np.maximum(np.maximum(wanted, per_level * FEWEST_BUCKETS_PER_ENTRY), FEWEST_BUCKETS)
+    hash_bits = np.ceil(np.log2(wanted)).astype(np.int64)
     buckets = np.append(0, np.cumsum(1 << hash_bits))
     if counts.sum() > np.iinfo(np.int32).max or buckets[-1] > np.iinfo(np.int32).max:
         raise ValueError(f"{level_of.size} incidents are too many for one grid")
-    grid = grid._replace(hash_bits=hash_bits, first_bucket=buckets[:-1])
+    busy_slots, beside_slots = (np.zeros(buckets[-1], dtype=np.uint32) for _ in range(2))
+    grid = grid._replace(
+        hash_bits=hash_bits, first_bucket=buckets[:-1], busy_slots=busy_slots, beside_slots=beside_slots
+    )
 
     bucket = np.empty(counts.sum(), dtype=np.int64)
     _fill_buckets(grid, level_of, np.append(0, np.cumsum(counts)), bucket)
@@ -123,53 +153,80 @@ def _with_buckets(grid: IncidentGrid, level_of: Longs) -> IncidentGrid:
 def _count_cells(grid: IncidentGrid, level_of: Longs, counts: Longs) -> None:
     for i in range(level_of.size):
         for turn in range(-1, 2):
-            west, east, south, north, first, last = _cells(grid, level_of[i], i, turn)
-            counts[i] += (1 + east - west) * (1 + north - south) * (1 + last - first)
+            west, east, south, north, first, last = _cells(grid, level_of[i], i, turn, False)
+            spells = 1 + (last >> SPELL_BITS) - (first >> SPELL_BITS)
+            counts[i] += (1 + east - west) * (1 + north - south) * spells
 
 
 @kernel
 def _fill_buckets(grid: IncidentGrid, level_of: Longs, starts: Longs, bucket: Longs) -> None:
     for i in range(level_of.size):
         level, k = level_of[i], starts[i]
+        first_bucket, hash_bits = grid.first_bucket[level], grid.hash_bits[level]
         for turn in range(-1, 2):
-            west, east, south, north, first, last = _cells(grid, level, i, turn)
-            for x in range(west, east + 1):
-                for y in range(south, north + 1):
-                    for slot in range(first, last + 1):
-                        bucket[k] = bucket_of(grid.first_bucket[level], grid.hash_bits[level], x, y, slot)
+            west, east, south, north, first, last = _cells(grid, level, i, turn, False)
+            for spell in range(first >> SPELL_BITS, (last >> SPELL_BITS) + 1):
+                slots = np.uint32(slots_of_spell(first, last, spell))
+                for x in range(west, east + 1):
+                    for y in range(south, north + 1):
+                        bucket[k] = bucket_of(first_bucket, hash_bits, x, y, spell)
+                        grid.busy_slots[bucket[k]] |= slots
                         k += 1
+            west, east, south, north, first, last = _cells(grid, level, i, turn, True)
+            for spell in range(first >> SPELL_BITS, (last >> SPELL_BITS) + 1):
+                slots = np.uint32(slots_of_spell(first, last, spell))
+                for x in range(west, east + 1):
+                    for y in range(south, north + 1):
+                        grid.beside_slots[bucket_of(first_bucket, hash_bits, x, y, spell)] |= slots
 
 
 @kernel
-def _cells(grid: IncidentGrid, level: int, i: int, turn: int) -> tuple[int, int, int, int, int, int]:
-    """First and last column, row and slot that an incident touches, a turn of the Earth further east; columns 0, -1
-    where it does not stand there.
+def _cells(grid: IncidentGrid, level: int, i: int, turn: int, beside: bool) -> tuple[int, int, int, int, int, int]:
+    """First and last column, row and slot that an incident touches; columns 0, -1 where it does not stand there.
+
+    It stands a turn of the Earth further east, and is wider by half a short line where what lies `beside` is asked for.
 
     Whatever lies within ASTRIDE_E7 of the antimeridian stands on both sides of it, so that a line across it needs no
     thought: its longitudes run on past 180 degrees and find there what lies beyond.
     """
-    cell, slot, half_lon_e7, half_lat_e7 = (
-        grid.cell_bits[level],
-        grid.slot_bits[level],
-        grid.half_lon_e7[i],
-        grid.half_lat_e7[i],
-    )
-    lon_e7, lat_e7 = (
-        grid.incidents.lon_deg[i] * E7_PER_DEGREE + turn * FULL_TURN_E7,
-        grid.incidents.lat_deg[i] * E7_PER_DEGREE,
-    )
+    cell, slot = grid.cell_bits[level], grid.slot_bits[level]
+    lon_e7 = grid.incidents.lon_deg[i] * E7_PER_DEGREE + turn * FULL_TURN_E7
+    lat_e7 = grid.incidents.lat_deg[i] * E7_PER_DEGREE
+    reach_e7, reach_us = (middle_reach_e7(cell), middle_reach_us(slot)) if beside else (0, 0)
+    half_lon_e7, half_lat_e7 = grid.half_lon_e7[i] + reach_e7, grid.half_lat_e7[i] + reach_e7
     west, east = math.floor(lon_e7 - half_lon_e7) >> cell, math.ceil(lon_e7 + half_lon_e7) >> cell
     south, north = math.floor(lat_e7 - half_lat_e7) >> cell, math.ceil(lat_e7 + half_lat_e7) >> cell
     if abs(lon_e7) > HALF_TURN_E7 + ASTRIDE_E7:
         west, east = 0, -1
-    return west, east, south, north, grid.incidents.from_us[i] >> slot, grid.incidents.to_us[i] >> slot
+    first, last = (grid.incidents.from_us[i] - reach_us) >> slot, (grid.incidents.to_us[i] + reach_us) >> slot
+    return west, east, south, north, first, last
 
 
 @kernel
-def bucket_of(first_bucket: int, hash_bits: int, x: int, y: int, slot: int) -> int:
-    """The bucket of a cell and slot: the top bits of a product (D. Knuth, TAOCP vol. 3, 6.4, multiplicative hashing).
+def middle_reach_e7(cell: int) -> int:
+    """How far, in longitude or latitude, a short line of a level reaches from its middle, its bend included."""
+    return (1 << (cell - 1)) + SHORT_STRAY_E7
+
+
+@kernel
+def middle_reach_us(slot: int) -> int:
+    """How long a short line of a level lasts from its middle."""
+    return 1 << (slot - 2)
+
+
+@kernel
+def slots_of_spell(first: int, last: int, spell: int) -> int:
+    """The bits of those slots from first to last that lie in a spell, which holds at least one of them."""
+    start = spell << SPELL_BITS
+    low, high = max(first - start, 0), min(last - start, SLOTS_A_SPELL - 1)
+    return ((2 << (high - low)) - 1) << low
+
+
+@kernel
+def bucket_of(first_bucket: int, hash_bits: int, x: int, y: int, spell: int) -> int:
+    """The bucket of a cell and spell: the top bits of a product (D. Knuth, TAOCP vol. 3, 6.4, multiplicative hashing).
 
     The mask makes Python's integers, which do not overflow, agree with compiled ones.
     """
-    mixed = (int(x) * 0x1E3779B97F4A7C15 + int(y) * 0x42B2AE3D27D4EB4F + int(slot) * 0x165667B19E3779F9) & MASK
+    mixed = (int(x) * 0x1E3779B97F4A7C15 + int(y) * 0x42B2AE3D27D4EB4F + int(spell) * 0x165667B19E3779F9) & MASK
     return int(first_bucket + (mixed >> (HASHED_BITS - hash_bits)))

@@ -12,7 +12,7 @@ from matcher.candidates import LineRule
 from matcher.hits import Hits
 from matcher.incidents import Incidents
 from matcher.index import IncidentGrid, incident_grid
-from matcher.trails import Trails, check_trails
+from matcher.trails import Trails, check_shapes
 
 # Over this far the plane about an incident is tens of metres from the geodesic (docs/decisions/0001-the-join.md).
 MAX_LINE_M = 200_000.0
@@ -43,7 +43,7 @@ def space_time_join(
 
     Raises ValueError if arrays do not fit each other or a value is out of its range.
     """
-    check_trails(trails)
+    check_shapes(trails)
     _check_between(between)
     if threads < 1:
         raise ValueError(f"the join needs at least one thread, not {threads}")

@@ -1,6 +1,6 @@
 """Trails: the pings of many devices as arrays, the form in which every part of the matcher reads them."""
 
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -64,11 +64,8 @@ def _is_sorted(device: Longs, time: Longs) -> bool:
     return bool(np.all(np.where(same_device, later, device[1:] > device[:-1])))
 
 
-def check_trails(trails: Trails) -> None:
-    """Raise ValueError, with the value at fault, unless all is as `Trails` says. Cost: every column is read once."""
-    _check_shapes(trails)
-    if trails.fixed_at_us.size == 0:
-        return
+def refuse_trails(trails: Trails) -> NoReturn:
+    """Raise ValueError with the value at fault, of trails in which a ping is not as `Trails` says."""
     step_back = _first_step_back(trails)
     if step_back >= 0:
         before, after = trails.fixed_at_us[step_back - 1 : step_back + 1]
@@ -81,9 +78,14 @@ def check_trails(trails: Trails) -> None:
         worst = west_or_south if -west_or_south > east_or_north else east_or_north
         if abs(worst) > limit * E7_PER_DEGREE:
             raise ValueError(f"a ping has a {name} outside {limit} degrees: {worst / E7_PER_DEGREE}")
+    raise AssertionError("nothing is wrong with these trails")
 
 
-def _check_shapes(trails: Trails) -> None:
+def check_shapes(trails: Trails) -> None:
+    """Raise ValueError unless the arrays are of the types and lengths that `Trails` says.
+
+    The pings themselves are checked by whoever reads them all (matcher.scan).
+    """
     devices, pings = trails.device_id.size, trails.fixed_at_us.size
     expected = (("int64", devices), ("int64", devices + 1), ("int64", pings), ("int32", pings), ("int32", pings))
     for (name, column), (kind, size) in zip(trails._asdict().items(), expected, strict=True):
