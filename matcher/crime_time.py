@@ -42,11 +42,27 @@ def crime_time(from_us: int, to_us: int, padding_us: int) -> CrimeTime:
 
 
 @kernel
-def density_per_s(start_us: int, from_us: int, to_us: int, end_us: int, at_us: float) -> float:
-    """Give the density at a moment, per second; its integral over all time is 1."""
-    highest = 2e6 / ((to_us - from_us) + (end_us - start_us))
-    if at_us < from_us:
-        return highest * max(at_us - start_us, 0.0) / (from_us - start_us)
-    if at_us > to_us:
-        return highest * max(end_us - at_us, 0.0) / (end_us - to_us)
+def density_per_s(when: CrimeTime, after_s: float) -> float:
+    """Give the density so many seconds after the start, per second; its integral from 0 to the end is 1."""
+    rise_s, fall_s = (when.from_us - when.start_us) / 1e6, (when.end_us - when.to_us) / 1e6
+    left_s = (when.end_us - when.start_us) / 1e6 - after_s
+    highest = 1 / (after_s + left_s - (rise_s + fall_s) / 2)
+    if after_s < rise_s:
+        return highest * max(after_s, 0.0) / rise_s
+    if left_s < fall_s:
+        return highest * max(left_s, 0.0) / fall_s
     return highest
+
+
+@kernel
+def share_before(when: CrimeTime, after_s: float) -> float:
+    """Give the probability that the crime happened before so many seconds after the start, from 0 to the end."""
+    rise_s, fall_s = (when.from_us - when.start_us) / 1e6, (when.end_us - when.to_us) / 1e6
+    length_s = (when.end_us - when.start_us) / 1e6
+    highest = 1 / (length_s - (rise_s + fall_s) / 2)
+    if after_s < rise_s:
+        return highest * after_s * after_s / (2 * rise_s)
+    left_s = length_s - after_s
+    if left_s < fall_s:
+        return 1 - highest * left_s * left_s / (2 * fall_s)
+    return highest * (after_s - rise_s / 2)

@@ -49,31 +49,31 @@ def set_aside_jumps(fixes: Fixes, max_speed_mps: float) -> tuple[Fixes, Fixes, J
 
 @kernel
 def needed_speed_mps(
-    lon0_e7: int, lat0_e7: int, lon1_e7: int, lat1_e7: int, sigma0_m: float, sigma1_m: float, gap_us: int
+    lon0_e7: float, lat0_e7: float, lon1_e7: float, lat1_e7: float, sigma0_m: float, sigma1_m: float, gap_s: float
 ) -> float:
     """Give the least speed that leads from one fix to another, both as far towards each other as r99.9 allows."""
     away_m = distance_m(
         lon0_e7 / E7_PER_DEGREE, lat0_e7 / E7_PER_DEGREE, lon1_e7 / E7_PER_DEGREE, lat1_e7 / E7_PER_DEGREE
     )
-    return max(away_m - R999_PER_SIGMA * (sigma0_m + sigma1_m), 0.0) * 1e6 / gap_us
+    return max(away_m - R999_PER_SIGMA * (sigma0_m + sigma1_m), 0.0) / gap_s
 
 
 @kernel
 def is_jump(
-    lon0_e7: int,
-    lat0_e7: int,
-    lon1_e7: int,
-    lat1_e7: int,
+    lon0_e7: float,
+    lat0_e7: float,
+    lon1_e7: float,
+    lat1_e7: float,
     sigma0_m: float,
     sigma1_m: float,
-    gap_us: int,
+    gap_s: float,
     max_speed_mps: float,
 ) -> bool:
     """Say whether `needed_speed_mps` is over a bound. 2 ns for all that lie near each other."""
-    steps = abs(int(lon1_e7) - int(lon0_e7)) + abs(int(lat1_e7) - int(lat0_e7))
-    if steps * _MOST_METRES_PER_E7 * 1e6 <= max_speed_mps * gap_us:
+    steps = abs(float(lon1_e7) - float(lon0_e7)) + abs(float(lat1_e7) - float(lat0_e7))
+    if steps * _MOST_METRES_PER_E7 <= max_speed_mps * gap_s:
         return False
-    return needed_speed_mps(lon0_e7, lat0_e7, lon1_e7, lat1_e7, sigma0_m, sigma1_m, gap_us) > max_speed_mps
+    return needed_speed_mps(lon0_e7, lat0_e7, lon1_e7, lat1_e7, sigma0_m, sigma1_m, gap_s) > max_speed_mps
 
 
 @kernel
@@ -87,8 +87,8 @@ def _find_jumps(
     while i + 1 < n:
         good = -1
         for j in range(i + 1, min(i + 2 + MOST_FALSE, n)):
-            gap_us = time_us[j] - time_us[i]
-            if not is_jump(lon_e7[i], lat_e7[i], lon_e7[j], lat_e7[j], sigma_m[i], sigma_m[j], gap_us, max_speed_mps):
+            gap_s = (time_us[j] - time_us[i]) / 1e6
+            if not is_jump(lon_e7[i], lat_e7[i], lon_e7[j], lat_e7[j], sigma_m[i], sigma_m[j], gap_s, max_speed_mps):
                 good = j
                 break
         if good != i + 1:
@@ -100,7 +100,7 @@ def _find_jumps(
                 lat_e7[i + 1],
                 sigma_m[i],
                 sigma_m[i + 1],
-                time_us[i + 1] - time_us[i],
+                (time_us[i + 1] - time_us[i]) / 1e6,
             )
             kept[i + 1 : after[jumps]] = False
             jumps += 1

@@ -14,8 +14,10 @@ Floats = npt.NDArray[np.float64]
 # minutes. Fewer leave the estimate to chance; more mix a stop of some minutes with the drive to it.
 WINDOW: Final = 4
 
-_EXACT: Final = 1e-7
+_EXACT: Final = 1e-4
 _MOST_STEPS: Final = 100
+_STARTS: Final = 4
+_LARGE: Final = 1e200
 
 
 @kernel
@@ -50,26 +52,51 @@ def likeliest_mobility(turns: Floats, least_m2ps: float, most_m2ps: float) -> fl
     the dynamic bridge (Kranstauber, Kays, LaPoint, Wikelski and Safi, Journal of Animal Ecology 81, 738, 2012),
     without its search for a break in the window, because the window is short.
 
-    The likelihood's slope, Σ s·(q/2 − v)/v² with v = s·D + m², is set to zero by Fisher's scoring, kept between bounds
-    that close in on a maximum. With no row the least. About 50 ns where the least is likeliest, else 0.3 µs.
+    The best of four, evenly spaced in their logarithm, shows near which of its maxima the likelihood is highest (a
+    leap among still fixes makes two). From there its slope, Σ s·(q/2 − v)/v² with v = s·D + m², is set to zero by
+    Fisher's scoring between bounds that close in. With no row the least. About 0.2 µs for eight rows.
     """
-    if _slope(turns, least_m2ps)[0] <= 0:
-        return least_m2ps
-    if _slope(turns, most_m2ps)[0] >= 0:
-        return most_m2ps
-    low, high = least_m2ps, most_m2ps
-    mobility = math.sqrt(low * high)
+    spacing = (most_m2ps / least_m2ps) ** (1 / (_STARTS - 1))
+    mobility = trial = least_m2ps
+    highest = -math.inf
+    for _ in range(_STARTS):
+        likelihood = _log_likelihood(turns, trial)
+        if likelihood > highest:
+            highest, mobility = likelihood, trial
+        trial *= spacing
+    low, high = max(mobility / spacing, least_m2ps), min(mobility * spacing, most_m2ps)
+    mobility = min(mobility, most_m2ps)
     for _ in range(_MOST_STEPS):
         slope, scored = _slope(turns, mobility)
+        if (slope <= 0 and mobility <= least_m2ps) or (slope >= 0 and mobility >= most_m2ps):
+            return mobility
         if slope > 0:
             low = mobility
         else:
             high = mobility
-        following = scored if low < scored < high else math.sqrt(low * high)
-        if abs(following - mobility) <= _EXACT * mobility:
-            return following
-        mobility = following
+        scored = min(max(scored, least_m2ps), most_m2ps)
+        if not low <= scored <= high:
+            scored = math.sqrt(low * high)
+        if abs(scored - mobility) <= _EXACT * mobility:
+            return scored
+        mobility = scored
     return mobility
+
+
+@kernel
+def _log_likelihood(turns: Floats, mobility_m2ps: float) -> float:
+    """Give the logarithm of the likelihood but for a constant."""
+    # The variances are multiplied, so that one logarithm is enough.
+    product, log_product, exponent = 1.0, 0.0, 0.0
+    for k in range(turns.shape[0]):
+        if turns[k, 0] > 0:
+            variance = turns[k, 0] * mobility_m2ps + turns[k, 1]
+            product *= variance
+            if product > _LARGE:
+                log_product += math.log(product)
+                product = 1.0
+            exponent += turns[k, 2] / variance
+    return -log_product - math.log(product) - exponent / 2
 
 
 @kernel

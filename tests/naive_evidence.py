@@ -2,11 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from mpmath import mp, mpf
-from scipy.stats import norm
+from pyproj import Geod
+from scipy.integrate import trapezoid
+from scipy.optimize import minimize_scalar
+from scipy.stats import ncx2
 
+GEOD = Geod(ellps="WGS84")
 mp.dps = 18
 
 
@@ -27,15 +33,116 @@ def inside_probability(distance_m: float, radius_m: float, sigma_m: float) -> fl
 def log_likelihood(turns: Sequence[tuple[float, float, float]], mobility_m2ps: float) -> float:
     """Of normal errors in two axes: each turn is (seconds, m², squared distance), its variance seconds·D + m²."""
     return math.fsum(
-        2 * norm.logpdf(0, 0, math.sqrt(seconds * mobility_m2ps + own_m2))
+        -math.log(2 * math.pi * (seconds * mobility_m2ps + own_m2))
         - square_m2 / (2 * (seconds * mobility_m2ps + own_m2))
         for seconds, own_m2, square_m2 in turns
     )
 
 
 def likeliest_mobility(turns: Sequence[tuple[float, float, float]], least_m2ps: float, most_m2ps: float) -> float:
-    """The best of two thousand, evenly spaced in their logarithm."""
-    mobilities = np.geomspace(least_m2ps, most_m2ps, 2000)
-    seconds, own_m2, square_m2 = np.array(turns).T[:, :, None]
-    variance = seconds * mobilities + own_m2
-    return float(mobilities[np.argmax(np.sum(-np.log(variance) - square_m2 / (2 * variance), axis=0))])
+    """The best of five hundred, evenly spaced in their logarithm, and then between the two beside it."""
+    mobilities = np.geomspace(least_m2ps, most_m2ps, 500)
+    best = int(np.argmax([log_likelihood(turns, mobility_m2ps) for mobility_m2ps in mobilities]))
+    beside = (mobilities[max(best - 1, 0)], mobilities[min(best + 1, 499)])
+    return float(minimize_scalar(lambda m2ps: -log_likelihood(turns, m2ps), beside, beside, method="bounded").x)
+
+
+class Fix(NamedTuple):
+    at_s: float
+    lon_deg: float
+    lat_deg: float
+    sigma_m: float
+
+
+class Scene(NamedTuple):
+    """One wearer's fixes and one crime; knots_s are the start, from, to and end of its moment."""
+
+    fixes: list[Fix]
+    lon_deg: float
+    lat_deg: float
+    radius_m: float
+    sigma_m: float
+    knots_s: tuple[float, float, float, float]
+    max_gap_s: float = 300
+    max_speed_mps: float = 60
+
+
+class Dense(NamedTuple):
+    highest: float
+    seen: float
+    inside_s: float
+    at_crime: float
+    known: float
+    covered_s: float
+
+
+def dense_presence(scene: Scene, points: int = 2001) -> Dense:
+    """Presence over the window from so many moments of each bridge, every number from its definition."""
+    start_s, from_s, to_s, end_s = scene.knots_s
+    area = (to_s - from_s + end_s - start_s) / 2
+    seen = max((at_fix(scene, fix) for fix in scene.fixes if start_s <= fix.at_s <= end_s), default=0.0)
+    highest, inside_s, at_crime, known, covered_s = seen, 0.0, 0.0, 0.0, 0.0
+    for i in range(len(scene.fixes) - 1):
+        before, after = scene.fixes[i : i + 2]
+        low_s, high_s = max(before.at_s, start_s), min(after.at_s, end_s)
+        if low_s >= high_s or not joined(scene, i):
+            continue
+        at_s = np.linspace(low_s, high_s, points)
+        inside = bridge_probability(scene, i, mobility(scene, i), at_s)
+        weight = np.interp(at_s, scene.knots_s, [0, 1 / area, 1 / area, 0], left=0, right=0)
+        inside_s += float(trapezoid(inside, at_s))
+        at_crime += float(trapezoid(inside * weight, at_s))
+        known += float(trapezoid(weight, at_s))
+        covered_s += high_s - low_s
+        highest = max(highest, float(inside.max()))
+    return Dense(highest, seen, inside_s, at_crime, known, covered_s)
+
+
+def at_fix(scene: Scene, fix: Fix) -> float:
+    x_m, y_m = plane(scene, fix)
+    variance = fix.sigma_m**2 + scene.sigma_m**2
+    return float(ncx2.cdf(scene.radius_m**2 / variance, 2, (x_m**2 + y_m**2) / variance))
+
+
+def bridge_probability(
+    scene: Scene, i: int, mobility_m2ps: float, at_s: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    before, after = scene.fixes[i : i + 2]
+    seconds = after.at_s - before.at_s
+    part = (at_s - before.at_s) / seconds
+    mean_m = np.outer(1 - part, plane(scene, before)) + np.outer(part, plane(scene, after))
+    variance = seconds * part * (1 - part) * mobility_m2ps + scene.sigma_m**2
+    variance += (1 - part) ** 2 * before.sigma_m**2 + part**2 * after.sigma_m**2
+    result: npt.NDArray[np.float64] = ncx2.cdf(scene.radius_m**2 / variance, 2, np.sum(mean_m**2, axis=1) / variance)
+    return result
+
+
+def mobility(scene: Scene, i: int) -> float:
+    """The likeliest mobility for the bridge after fix i, from the fixes up to four before and after it."""
+    turns = []
+    for k in range(max(i - 3, 1), min(i + 4, len(scene.fixes) - 2) + 1):
+        if joined(scene, k - 1) and joined(scene, k):
+            one, own, two = scene.fixes[k - 1 : k + 2]
+            part = (own.at_s - one.at_s) / (two.at_s - one.at_s)
+            expected = (1 - part) * np.array(plane(scene, one)) + part * np.array(plane(scene, two))
+            off = np.array(plane(scene, own)) - expected
+            own_m2 = (1 - part) ** 2 * one.sigma_m**2 + part**2 * two.sigma_m**2 + own.sigma_m**2
+            turns.append(((two.at_s - one.at_s) * part * (1 - part), own_m2, float(off @ off)))
+    if turns:
+        return likeliest_mobility(turns, 1.0, 2500.0)
+    before, after = scene.fixes[i : i + 2]
+    apart_m = np.subtract(plane(scene, before), plane(scene, after))
+    return min(max(float(apart_m @ apart_m) / (2 * (after.at_s - before.at_s)), 1.0), 2500.0)
+
+
+def joined(scene: Scene, i: int) -> bool:
+    one, two = scene.fixes[i : i + 2]
+    _, _, apart_m = GEOD.inv(one.lon_deg, one.lat_deg, two.lon_deg, two.lat_deg)
+    slack_m = (one.sigma_m + two.sigma_m) * math.sqrt(-2 * math.log(0.001))
+    seconds = two.at_s - one.at_s
+    return seconds <= scene.max_gap_s and apart_m - slack_m <= scene.max_speed_mps * seconds
+
+
+def plane(scene: Scene, fix: Fix) -> tuple[float, float]:
+    azimuth_deg, _, away_m = GEOD.inv(scene.lon_deg, scene.lat_deg, fix.lon_deg, fix.lat_deg)
+    return away_m * math.sin(math.radians(azimuth_deg)), away_m * math.cos(math.radians(azimuth_deg))
