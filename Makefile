@@ -30,7 +30,8 @@ contracts: setup
 types: setup
 	$(BIN)/mypy
 
-bench: setup  ## every benchmark: `make bench ARGS="replay --data DIR --json"` for one
+bench: setup  ## every benchmark: `make bench ARGS="join --workload W1 --json"` for one; installs what it compares with
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 setup: $(VENV)/.installed

@@ -26,8 +26,8 @@ Columns = TypeVar("Columns", Candidates, Lookups, Hits)
 
 # Long enough that a block's handful of calls, 0.1 ms, is nothing beside its pings; short enough that its lists, which
 # name one ping in thirty or so, stay in the cache.
-BLOCK_PINGS = 1 << 18
-BLOCK_LOOKUPS = 1 << 16
+BLOCK_PINGS = 1 << 20
+BLOCK_LOOKUPS = 1 << 18
 
 # A block ends earlier where the buckets of its pings name more incidents than this: 24 MB of candidates.
 BLOCK_CANDIDATES = 1 << 20

@@ -43,6 +43,9 @@ Bools = npt.NDArray[np.bool_]
 MANY_PIECES = 4
 
 
+MOST_M_AN_E7 = 0.0112
+
+
 class Lookups(NamedTuple):
     """Buckets to look into, in the order of the pings. A line is known by its second ping."""
 
@@ -243,6 +246,10 @@ def is_too_fast(
     lon0_e7: float, lat0_e7: float, lon1_e7: float, lat1_e7: float, gap_us: int, max_speed_mps: float
 ) -> bool:
     """Say whether one ping cannot be reached from the other in time."""
+    # A ten-millionth of a degree is nowhere longer than this; mostly that decides, and no sine has to be taken.
+    along_two_sides_m = MOST_M_AN_E7 * (abs(shorter_way_e7(lon1_e7 - float(lon0_e7))) + abs(lat1_e7 - float(lat0_e7)))
+    if along_two_sides_m <= max_speed_mps * (gap_us / 1e6):
+        return False
     length_m = distance_m(
         lon0_e7 / E7_PER_DEGREE, lat0_e7 / E7_PER_DEGREE, lon1_e7 / E7_PER_DEGREE, lat1_e7 / E7_PER_DEGREE
     )

@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
 Bits = npt.NDArray[np.uint32]
+Box = tuple[float, float, float, float]  # middle in longitude and latitude, half its width and height; 1e-7 degrees
 
 HALF_TURN_E7 = 180 * E7_PER_DEGREE
 FULL_TURN_E7 = 360 * E7_PER_DEGREE
@@ -144,62 +145,88 @@ def _with_buckets(grid: IncidentGrid, level_of: Longs) -> IncidentGrid:
     # Not np.unique: in numpy 2.4.6 it takes 4.8 s for 2.8 million entries, where sorting takes 0.02.
     named = np.sort(bucket << 32 | np.repeat(np.arange(level_of.size), counts))
     named = named[np.append(True, named[1:] != named[:-1])[: named.size]]
-    sizes = np.bincount(named >> 32, minlength=buckets[-1])
-    bucket_starts = np.append(0, np.cumsum(sizes)).astype(np.int32)
+    bucket_starts = np.empty(buckets[-1] + 1, dtype=np.int32)
+    _fill_starts(named >> 32, bucket_starts)
     return grid._replace(bucket_starts=bucket_starts, entries=(named & 0xFFFFFFFF).astype(np.int32))
 
 
 @kernel
 def _count_cells(grid: IncidentGrid, level_of: Longs, counts: Longs) -> None:
+    lon_deg, lat_deg, half_lon_e7, half_lat_e7 = (
+        grid.incidents.lon_deg,
+        grid.incidents.lat_deg,
+        grid.half_lon_e7,
+        grid.half_lat_e7,
+    )
+    from_us, to_us, cell_bits, slot_bits = grid.incidents.from_us, grid.incidents.to_us, grid.cell_bits, grid.slot_bits
     for i in range(level_of.size):
+        spell = slot_bits[level_of[i]] + SPELL_BITS
+        spells = 1 + (to_us[i] >> spell) - (from_us[i] >> spell)
         for turn in range(-1, 2):
-            west, east, south, north, first, last = _cells(grid, level_of[i], i, turn, False)
-            spells = 1 + (last >> SPELL_BITS) - (first >> SPELL_BITS)
+            box = (lon_deg[i] * E7_PER_DEGREE, lat_deg[i] * E7_PER_DEGREE, half_lon_e7[i], half_lat_e7[i])
+            west, east, south, north = _cells(box, turn, cell_bits[level_of[i]])
             counts[i] += (1 + east - west) * (1 + north - south) * spells
 
 
 @kernel
 def _fill_buckets(grid: IncidentGrid, level_of: Longs, starts: Longs, bucket: Longs) -> None:
+    lon_deg, lat_deg, half_lon_e7, half_lat_e7 = (
+        grid.incidents.lon_deg,
+        grid.incidents.lat_deg,
+        grid.half_lon_e7,
+        grid.half_lat_e7,
+    )
+    from_us, to_us, cell_bits, slot_bits = grid.incidents.from_us, grid.incidents.to_us, grid.cell_bits, grid.slot_bits
+    first_bucket, hash_bits = grid.first_bucket, grid.hash_bits
+    busy_slots, beside_slots = grid.busy_slots, grid.beside_slots
     for i in range(level_of.size):
         level, k = level_of[i], starts[i]
-        first_bucket, hash_bits = grid.first_bucket[level], grid.hash_bits[level]
+        cell, slot = cell_bits[level], slot_bits[level]
+        reach_e7, reach_us = middle_reach_e7(cell), middle_reach_us(slot)
+        lon_e7, lat_e7 = lon_deg[i] * E7_PER_DEGREE, lat_deg[i] * E7_PER_DEGREE
         for turn in range(-1, 2):
-            west, east, south, north, first, last = _cells(grid, level, i, turn, False)
+            west, east, south, north = _cells((lon_e7, lat_e7, half_lon_e7[i], half_lat_e7[i]), turn, cell)
+            first, last = from_us[i] >> slot, to_us[i] >> slot
             for spell in range(first >> SPELL_BITS, (last >> SPELL_BITS) + 1):
                 slots = np.uint32(slots_of_spell(first, last, spell))
                 for x in range(west, east + 1):
                     for y in range(south, north + 1):
-                        bucket[k] = bucket_of(first_bucket, hash_bits, x, y, spell)
-                        grid.busy_slots[bucket[k]] |= slots
+                        bucket[k] = bucket_of(first_bucket[level], hash_bits[level], x, y, spell)
+                        busy_slots[bucket[k]] |= slots
                         k += 1
-            west, east, south, north, first, last = _cells(grid, level, i, turn, True)
+            box = (lon_e7, lat_e7, half_lon_e7[i] + reach_e7, half_lat_e7[i] + reach_e7)
+            west, east, south, north = _cells(box, turn, cell)
+            first, last = (from_us[i] - reach_us) >> slot, (to_us[i] + reach_us) >> slot
             for spell in range(first >> SPELL_BITS, (last >> SPELL_BITS) + 1):
                 slots = np.uint32(slots_of_spell(first, last, spell))
                 for x in range(west, east + 1):
                     for y in range(south, north + 1):
-                        grid.beside_slots[bucket_of(first_bucket, hash_bits, x, y, spell)] |= slots
+                        beside_slots[bucket_of(first_bucket[level], hash_bits[level], x, y, spell)] |= slots
 
 
 @kernel
-def _cells(grid: IncidentGrid, level: int, i: int, turn: int, beside: bool) -> tuple[int, int, int, int, int, int]:
-    """First and last column, row and slot that an incident touches; columns 0, -1 where it does not stand there.
+def _fill_starts(bucket: Longs, bucket_starts: Ints) -> None:
+    """Say at which entry each bucket begins, given the bucket of each entry, rising."""
+    entry = 0
+    for b in range(bucket_starts.size):
+        while entry < bucket.size and bucket[entry] < b:
+            entry += 1
+        bucket_starts[b] = entry
 
-    It stands a turn of the Earth further east, and is wider by half a short line where what lies `beside` is asked for.
+
+@kernel
+def _cells(box: Box, turn: int, cell: int) -> tuple[int, int, int, int]:
+    """First and last column and row of a box a turn of the Earth further east; columns 0, -1 if it stands not there.
 
     Whatever lies within ASTRIDE_E7 of the antimeridian stands on both sides of it, so that a line across it needs no
     thought: its longitudes run on past 180 degrees and find there what lies beyond.
     """
-    cell, slot = grid.cell_bits[level], grid.slot_bits[level]
-    lon_e7 = grid.incidents.lon_deg[i] * E7_PER_DEGREE + turn * FULL_TURN_E7
-    lat_e7 = grid.incidents.lat_deg[i] * E7_PER_DEGREE
-    reach_e7, reach_us = (middle_reach_e7(cell), middle_reach_us(slot)) if beside else (0, 0)
-    half_lon_e7, half_lat_e7 = grid.half_lon_e7[i] + reach_e7, grid.half_lat_e7[i] + reach_e7
-    west, east = math.floor(lon_e7 - half_lon_e7) >> cell, math.ceil(lon_e7 + half_lon_e7) >> cell
+    lon_e7, lat_e7, half_lon_e7, half_lat_e7 = box
+    lon_e7 += turn * FULL_TURN_E7
     south, north = math.floor(lat_e7 - half_lat_e7) >> cell, math.ceil(lat_e7 + half_lat_e7) >> cell
     if abs(lon_e7) > HALF_TURN_E7 + ASTRIDE_E7:
-        west, east = 0, -1
-    first, last = (grid.incidents.from_us[i] - reach_us) >> slot, (grid.incidents.to_us[i] + reach_us) >> slot
-    return west, east, south, north, first, last
+        return 0, -1, south, north
+    return math.floor(lon_e7 - half_lon_e7) >> cell, math.ceil(lon_e7 + half_lon_e7) >> cell, south, north
 
 
 @kernel

@@ -1,0 +1,288 @@
+"""Other engines asked the join's question: who had how many pings within radius and window of which incident.
+
+Each in the form that somebody who knows it well would write. polars and DuckDB join on one integer for (cell, slot) and
+then test exactly; the sizes of cell and slot are those of a few that are fastest here. SciPy's k-d tree holds pings in
+place and time; shapely's tree holds the incidents' boxes. All measure by the formula of `geo.wgs84`, so that the
+answers can be equal to the ping.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.workloads import Workload
+from geo.wgs84 import ECCENTRICITY_SQUARED, SEMI_MAJOR_M
+from matcher.index import incident_grid
+
+Longs = NDArray[np.int64]
+Column = TypeVar("Column", NDArray[Any], "pl.Expr")
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# (bits of a cell's side in 1e-7 degrees, bits of a slot in microseconds) that polars and DuckDB may choose from.
+_SIZES = ((16, 31), (16, 33), (17, 33), (17, 35), (18, 35))
+_HASHED = 1 << 20
+_MOST_PINGS_IN_A_TREE = 20_000_000
+
+
+class Counts(NamedTuple):
+    """Pairs with a ping inside, sorted by incident and device."""
+
+    incident: Longs
+    device: Longs
+    n_pings: Longs
+
+
+class Rival(NamedTuple):
+    engine: str
+    ask: Callable[[], Counts]
+    build_ms: float | None  # to prepare what it asks, where that is not part of asking
+    note: str
+
+
+class Skipped(NamedTuple):
+    engine: str
+    reason: str
+
+
+def rivals(workload: Workload, threads: int) -> list[Rival | Skipped]:
+    """Prepare every engine that is installed and has a chance."""
+    makers = {"polars": _polars, "duckdb": _duckdb, "scipy": _ckdtree, "shapely": _strtree}
+    found: list[Rival | Skipped] = []
+    for module, make in makers.items():
+        if find_spec(module) is None:
+            found.append(Skipped(module, "not installed: pip install '.[bench]'"))
+        elif module in ("scipy", "shapely") and workload.trails.fixed_at_us.size > _MOST_PINGS_IN_A_TREE:
+            found.append(Skipped(module, "hopeless: a tree of so many pings takes minutes to build or to ask"))
+        else:
+            found.append(make(workload, threads))
+    found.append(Skipped("postgis", "no PostgreSQL with PostGIS here"))
+    return found
+
+
+def _devices(workload: Workload) -> NDArray[np.int32]:
+    return np.repeat(np.arange(workload.trails.device_id.size, dtype=np.int32), np.diff(workload.trails.starts))
+
+
+def _cells(workload: Workload, cell_bits: int, slot_bits: int) -> tuple[Longs, Longs]:
+    """Every (cell, slot) that an incident's box touches, as (row of the incident, key)."""
+    grid, incidents = incident_grid(workload.incidents), workload.incidents
+    rows, keys = [], []
+    for i in range(incidents.lon_deg.size):
+        sides = []
+        for at_deg, half_e7 in (
+            (incidents.lon_deg[i], grid.half_lon_e7[i]),
+            (incidents.lat_deg[i], grid.half_lat_e7[i]),
+        ):
+            edges = (
+                int(np.floor(at_deg * 1e7 - half_e7)) >> cell_bits,
+                int(np.ceil(at_deg * 1e7 + half_e7)) >> cell_bits,
+            )
+            sides.append(np.arange(edges[0], edges[1] + 1))
+        slots = np.arange(int(incidents.from_us[i]) >> slot_bits, (int(incidents.to_us[i]) >> slot_bits) + 1)
+        key = _key(sides[0][:, None, None], sides[1][None, :, None], slots[None, None, :]).ravel()
+        rows.append(np.full(key.size, i))
+        keys.append(key)
+    return np.concatenate(rows), np.concatenate(keys)
+
+
+def _key(x: Column, y: Column, slot: Column) -> Column:
+    """One integer for a cell and slot; the same arithmetic in numpy, polars and SQL."""
+    key: Column = (slot * _HASHED + x) * _HASHED + y
+    return key
+
+
+def _fastest(make: Callable[[int, int], Callable[[], Counts]]) -> tuple[Callable[[], Counts], str]:
+    """Of the sizes of cell and slot, that which answers soonest."""
+    times: dict[tuple[int, int], float] = {}
+    for size in _SIZES:
+        ask = make(*size)
+        started = time.perf_counter()
+        ask()
+        times[size] = time.perf_counter() - started
+    best = min(times, key=lambda size: times[size])
+    return make(*best), f"cells of 2^{best[0]} e-7 degrees, slots of 2^{best[1]} us"
+
+
+def _polars(workload: Workload, threads: int) -> Rival:
+    os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
+    import polars as pl
+
+    trails = workload.trails
+    pings = pl.DataFrame(
+        {"device": _devices(workload), "t": trails.fixed_at_us, "lon": trails.lon_e7, "lat": trails.lat_e7}
+    )
+    incidents = (
+        pl.DataFrame(workload.incidents._asdict())
+        .with_row_index("incident")
+        .with_columns(pl.col("incident").cast(pl.Int64))
+    )
+
+    def make(cell_bits: int, slot_bits: int) -> Callable[[], Counts]:
+        rows, keys = _cells(workload, cell_bits, slot_bits)
+        cells = pl.DataFrame({"incident": rows, "key": keys}).join(incidents, on="incident")
+        columns = (pl.col("lon").cast(pl.Int64), pl.col("lat").cast(pl.Int64), pl.col("t"))
+        x, y, slot = (c // (1 << bits) for c, bits in zip(columns, (cell_bits, cell_bits, slot_bits), strict=True))
+        north, east = _offsets(pl.col("lon") / 1e7, pl.col("lat") / 1e7, pl.col("lon_deg"), pl.col("lat_deg"))
+        lazy = (
+            pings.lazy()
+            .with_columns(key=_key(x, y, slot))
+            .join(cells.lazy(), on="key")
+            .filter(pl.col("t").is_between(pl.col("from_us"), pl.col("to_us")))
+            .filter(north * north + east * east <= pl.col("radius_m") * pl.col("radius_m"))
+            .group_by("incident", "device")
+            .len()
+        )
+
+        def ask() -> Counts:
+            answer = lazy.collect()
+            return _sorted(*(answer[name].to_numpy() for name in ("incident", "device", "len")))
+
+        return ask
+
+    ask, note = _fastest(make)
+    return Rival("polars", ask, None, note)
+
+
+def _offsets(lon: "pl.Expr", lat: "pl.Expr", lon0: "pl.Expr", lat0: "pl.Expr") -> tuple["pl.Expr", "pl.Expr"]:
+    """Metres north and east by the radii of curvature at the mean latitude, as expressions."""
+    import polars as pl
+
+    radian = float(np.pi / 180)
+    middle = (lat0 + lat) * (radian / 2)
+    squared = 1 - ECCENTRICITY_SQUARED * middle.sin() * middle.sin()
+    across = SEMI_MAJOR_M / squared.sqrt()
+    turned = lon - lon0
+    turned = pl.when(turned > 180).then(turned - 360).when(turned < -180).then(turned + 360).otherwise(turned)
+    along = across * (1 - ECCENTRICITY_SQUARED) / squared
+    return along * (lat - lat0) * radian, across * middle.cos() * turned * radian
+
+
+_DUCKDB_JOIN = f"""
+WITH near AS (
+    SELECT incident, device, radius_m, lon / 1e7 - lon_deg AS turned, lat / 1e7 - lat_deg AS risen,
+        radians((lat / 1e7 + lat_deg) / 2) AS middle
+    FROM ping JOIN cell
+        ON (((t >> $slot) * {_HASHED} + (lon::BIGINT >> $cell)) * {_HASHED} + (lat::BIGINT >> $cell)) = key
+    WHERE t BETWEEN from_us AND to_us
+), curved AS (
+    SELECT *, 1 - {ECCENTRICITY_SQUARED!r} * sin(middle) * sin(middle) AS squared,
+        radians(turned - 360 * round(turned / 360)) AS east, radians(risen) AS north
+    FROM near
+)
+SELECT incident, device, count(*) AS n
+FROM curved
+WHERE pow({SEMI_MAJOR_M!r} / sqrt(squared) * cos(middle) * east, 2)
+    + pow({SEMI_MAJOR_M!r} / sqrt(squared) * {1 - ECCENTRICITY_SQUARED!r} / squared * north, 2) <= radius_m * radius_m
+GROUP BY incident, device
+"""
+
+
+def _duckdb(workload: Workload, threads: int) -> Rival:
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": threads})
+    trails, incidents = workload.trails, workload.incidents
+    pings = {"device": _devices(workload), "t": trails.fixed_at_us, "lon": trails.lon_e7, "lat": trails.lat_e7}
+    connection.register("pings", pings)
+    connection.execute("CREATE TABLE ping AS SELECT * FROM pings")
+
+    def make(cell_bits: int, slot_bits: int) -> Callable[[], Counts]:
+        rows, keys = _cells(workload, cell_bits, slot_bits)
+        columns = {name: column[rows] for name, column in incidents._asdict().items()}
+        connection.register("cells", {"incident": rows, "key": keys} | columns)
+        connection.execute("CREATE OR REPLACE TABLE cell AS SELECT * FROM cells")
+
+        def ask() -> Counts:
+            found = connection.execute(_DUCKDB_JOIN, {"cell": cell_bits, "slot": slot_bits}).fetchnumpy()
+            return _sorted(found["incident"], found["device"], found["n"])
+
+        return ask
+
+    ask, note = _fastest(make)
+    return Rival("duckdb", ask, None, note)
+
+
+def _ckdtree(workload: Workload, threads: int) -> Rival:
+    from scipy.spatial import cKDTree
+
+    trails, incidents = workload.trails, workload.incidents
+    # A cube about an incident holds radius and half the window: time is stretched so that the middle ones fit.
+    middle_us = (incidents.from_us + incidents.to_us) / 2
+    half_us = (incidents.to_us - incidents.from_us) / 2
+    grid = incident_grid(incidents)
+    side_e7 = np.maximum(grid.half_lon_e7, grid.half_lat_e7)
+    e7_a_us = float(np.median(side_e7) / np.median(half_us))
+    started = time.perf_counter()
+    tree = cKDTree(
+        np.column_stack([trails.lon_e7, trails.lat_e7, (trails.fixed_at_us - trails.fixed_at_us.min()) * e7_a_us]),
+        balanced_tree=False,
+        compact_nodes=False,
+    )
+    build_ms = 1e3 * (time.perf_counter() - started)
+    devices = _devices(workload)
+    places = np.column_stack(
+        [incidents.lon_deg * 1e7, incidents.lat_deg * 1e7, (middle_us - trails.fixed_at_us.min()) * e7_a_us]
+    )
+    reach = np.maximum(side_e7, half_us * e7_a_us) + 1
+
+    def ask() -> Counts:
+        near = tree.query_ball_point(places, reach, p=np.inf, workers=threads)
+        incident = np.repeat(np.arange(len(near)), [len(rows) for rows in near])
+        ping = np.concatenate([np.asarray(rows, dtype=np.int64) for rows in near])
+        return _counted(workload, devices, incident, ping)
+
+    return Rival("ckdtree", ask, build_ms, "pings in longitude, latitude and stretched time")
+
+
+def _strtree(workload: Workload, threads: int) -> Rival:
+    import shapely
+
+    trails, incidents = workload.trails, workload.incidents
+    grid = incident_grid(incidents)
+    lon_e7, lat_e7 = incidents.lon_deg * 1e7, incidents.lat_deg * 1e7
+    started = time.perf_counter()
+    tree = shapely.STRtree(
+        shapely.box(
+            lon_e7 - grid.half_lon_e7, lat_e7 - grid.half_lat_e7, lon_e7 + grid.half_lon_e7, lat_e7 + grid.half_lat_e7
+        )
+    )
+    points = shapely.points(trails.lon_e7, trails.lat_e7)
+    build_ms = 1e3 * (time.perf_counter() - started)
+    devices = _devices(workload)
+
+    def ask() -> Counts:
+        ping, incident = tree.query(points)
+        return _counted(workload, devices, incident, ping)
+
+    return Rival("strtree", ask, build_ms, f"boxes of incidents, one thread (of {threads})")
+
+
+def _counted(workload: Workload, devices: NDArray[np.int32], incident: Longs, ping: Longs) -> Counts:
+    """Test candidates exactly and count them by pair."""
+    trails, incidents = workload.trails, workload.incidents
+    time_us = trails.fixed_at_us[ping]
+    timely = (time_us >= incidents.from_us[incident]) & (time_us <= incidents.to_us[incident])
+    incident, ping = incident[timely], ping[timely]
+    lon, lat = trails.lon_e7[ping] / 1e7, trails.lat_e7[ping] / 1e7
+    lon0, lat0 = incidents.lon_deg[incident], incidents.lat_deg[incident]
+    middle = np.radians((lat0 + lat) / 2)
+    squared = 1 - ECCENTRICITY_SQUARED * np.sin(middle) ** 2
+    across = SEMI_MAJOR_M / np.sqrt(squared)
+    turned = (lon - lon0 + 180) % 360 - 180
+    east = across * np.cos(middle) * np.radians(turned)
+    north = across * (1 - ECCENTRICITY_SQUARED) / squared * np.radians(lat - lat0)
+    inside = east * east + north * north <= incidents.radius_m[incident] ** 2
+    pair, n = np.unique(incident[inside] << 32 | devices[ping[inside]], return_counts=True)
+    return Counts(pair >> 32, pair & 0xFFFFFFFF, n)
+
+
+def _sorted(incident: NDArray[Any], device: NDArray[Any], n: NDArray[Any]) -> Counts:
+    order = np.lexsort((device, incident))
+    return Counts(*(np.asarray(column, dtype=np.int64)[order] for column in (incident, device, n)))
