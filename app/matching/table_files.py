@@ -53,7 +53,9 @@ def read_table(file: str, wanted: tuple[str, ...]) -> FileTable:
             return _parquet(name, content, wanted)
         return _csv(name, content, wanted)
     except (OSError, pa.ArrowException, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise Failure(f"{name} cannot be read: {error}") from None
+        # An error of the file system names the file once more, with a number before it.
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise Failure(f"{name} cannot be read: {why}") from None
 
 
 def write_table(table: pa.Table, out: Path) -> None:
