@@ -48,7 +48,7 @@ async def play(story: Story, address: str, keys: Keys, profile: str, tell: Tell,
     the service stays away or its matcher does not get on.
     """
     async with PatientClient(address, keys.contractor) as contractor, PatientClient(address, keys.force) as force:
-        player = _Player(story, contractor, force, profile, tell)
+        player = Player(story, contractor, force, profile, tell)
         await player.fit()
         began_s = time.perf_counter()
         await player.send_all(batch_pings)
@@ -80,7 +80,9 @@ def meetings_of(matches: list[dict[str, Any]]) -> Meetings:
     }
 
 
-class _Player:
+class Player:
+    """Takes the steps of `play` one by one."""
+
     def __init__(self, story: Story, contractor: PatientClient, force: PatientClient, profile: str, tell: Tell) -> None:
         self._story, self._contractor, self._force, self._profile, self._tell = story, contractor, force, profile, tell
         self.accepted = 0
@@ -107,7 +109,7 @@ class _Player:
         await _post_all(self._contractor, "/v1/activations", activations)
 
     async def send_all(self, batch_pings: int) -> None:
-        """Send the batches in their order, a few at a time."""
+        """Send the batches in their order, a few at a time; halfway report the crimes, if they are not reported yet."""
         pings = self._story.device.size
         batches = iter([slice(at, min(at + batch_pings, pings)) for at in range(0, pings, batch_pings)])
         async with asyncio.TaskGroup() as senders:
@@ -118,8 +120,7 @@ class _Player:
         pings = self._story.device.size
         for rows in batches:
             if not self._are_reported and rows.stop >= pings / 2:
-                self._are_reported = True
-                await self._report()
+                await self.report()
             answer = await self._contractor.post("/v1/pings", _arrow(self._story, rows), ARROW)
             if answer["rejected"]:
                 raise Failure(f"pings were rejected: {answer['errors'][0]}")
@@ -128,7 +129,9 @@ class _Player:
             self._sent += rows.stop - rows.start
             self._tell("sending", self._sent / pings)
 
-    async def _report(self) -> None:
+    async def report(self) -> None:
+        """Report all crimes."""
+        self._are_reported = True
         reports = [_record(report, self._profile) for report in self._story.reports]
         await _post_all(self._force, "/v1/incidents", reports)
 

@@ -53,10 +53,11 @@ def _wait_until_postgres_is_gone(state_dir: Path) -> None:
 def prepare(state_dir: Path, *profiles: Profile) -> Keys:
     """Make the embedded database in an empty state directory: schema, profiles, a contractor and a force."""
     with running_postgres(state_dir) as server:
-        return asyncio.run(_prepare(server.url(), profiles))
+        return asyncio.run(prepare_database(server.url(), *profiles))
 
 
-async def _prepare(url: str, profiles: tuple[Profile, ...]) -> Keys:
+async def prepare_database(url: str, *profiles: Profile) -> Keys:
+    """Do the same with a database that is running."""
     async with connect(url) as connection:
         await migrate(connection, report=lambda _: None)
         for profile in profiles:
