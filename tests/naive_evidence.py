@@ -146,3 +146,77 @@ def joined(scene: Scene, i: int) -> bool:
 def plane(scene: Scene, fix: Fix) -> tuple[float, float]:
     azimuth_deg, _, away_m = GEOD.inv(scene.lon_deg, scene.lat_deg, fix.lon_deg, fix.lat_deg)
     return away_m * math.sin(math.radians(azimuth_deg)), away_m * math.cos(math.radians(azimuth_deg))
+
+
+class Prism(NamedTuple):
+    """A fix as the prism sees it: when, and how much lay at least between it and the circle."""
+
+    at_s: float
+    gap_m: float
+
+
+def without_each(prisms: list[Prism]) -> list[list[Prism]]:
+    return [prisms, *([*prisms[:i], *prisms[i + 1 :]] for i in range(len(prisms)))]
+
+
+def may_stay(prisms: list[Prism], enter_s: float, leave_s: float, speed_mps: float) -> bool:
+    """Whether a wearer of that speed can have been in the circle from one moment to another.
+
+    A fix during the stay must lie in the circle; of those before and after only the nearest count. A fix at the very
+    moment of a stay of no length is one of the two, and the other is another one.
+    """
+    if any(enter_s < prism.at_s < leave_s and prism.gap_m > 0 for prism in prisms):
+        return False
+    slack_s = 1e-9
+    n_before = sum(prism.at_s <= enter_s for prism in prisms)
+    n_after = sum(prism.at_s >= leave_s for prism in prisms)
+    both = n_before + n_after - len(prisms)
+    for taken in range(max(both, 0) + 1):
+        before = prisms[: n_before - taken]
+        after = prisms[len(prisms) - n_after + max(both, 0) - taken :]
+        is_reached = not before or before[-1].gap_m <= speed_mps * (enter_s - before[-1].at_s + slack_s)
+        is_left = not after or after[0].gap_m <= speed_mps * (after[0].at_s - leave_s + slack_s)
+        if is_reached and is_left:
+            return True
+    return False
+
+
+def needed_speed(prisms: list[Prism], to_s: float) -> float:
+    """The least speed with which any moment from 0 to to_s was possible, leaving out any one fix: by halving."""
+    low, high = 0.0, 1e7
+    if not _is_possible(prisms, to_s, high):
+        return math.inf
+    if _is_possible(prisms, to_s, 0.0):
+        return 0.0
+    while high - low > 1e-4 * high + 1e-6:
+        middle = math.sqrt(low * high) if low > 1e-6 else high / 2
+        low, high = (low, middle) if _is_possible(prisms, to_s, middle) else (middle, high)
+    return high
+
+
+def _is_possible(prisms: list[Prism], to_s: float, speed_mps: float) -> bool:
+    return any(
+        may_stay(left, at_s, at_s, speed_mps)
+        for left in without_each(prisms)
+        for at_s in _turning_points(left, to_s, speed_mps)
+    )
+
+
+def longest_stay(prisms: list[Prism], to_s: float, speed_mps: float) -> float:
+    """The longest stay between any two of the moments at which something changes, leaving out any one fix."""
+    longest = 0.0
+    for left in without_each(prisms):
+        points = _turning_points(left, to_s, speed_mps)
+        for enter_s in points:
+            for leave_s in points:
+                if leave_s - enter_s > longest and may_stay(left, enter_s, leave_s, speed_mps):
+                    longest = leave_s - enter_s
+    return longest
+
+
+def _turning_points(prisms: list[Prism], to_s: float, speed_mps: float) -> list[float]:
+    """The window's ends, the fixes, and the earliest arrivals and latest departures by each of them."""
+    points = {0.0, to_s} | {prism.at_s for prism in prisms}
+    if speed_mps > 0:
+        points |= {prism.at_s + side * prism.gap_m / speed_mps for prism in prisms for side in (-1, 1)}
+    return sorted(point for point in points if 0 <= point <= to_s)
