@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -169,6 +170,52 @@ def test_no_incident_beside_a_long_line_is_missed(lat_deg: float, azimuth_deg: f
         ]
     hits = space_time_join(trails_from_columns(*np.array(pings).T), incident_arrays(incidents), BETWEEN)
     assert hits.incident[hits.incident == hits.device].tolist() == list(range(200))
+
+
+@pytest.mark.parametrize("before", [1, 7, 62, 63, 64, 65, 127, 128, 129])
+@pytest.mark.parametrize("after", [1, 63, 64, 200])
+def test_a_line_between_two_long_stays_is_seen_wherever_it_stands_in_the_trail(before: int, after: int) -> None:
+    """Pings are looked at in runs; here each of them stays kilometres from the incident."""
+    incident = INCIDENT._replace(radius_m=50.0, from_us=-(10**12), to_us=10**12)
+    stays = [(60 * at, -4_000.0, 0.0) for at in range(before)]
+    first_s = 60 * (before - 1) + 280
+    stays += [(first_s + 60 * at, 4_000.0, 0.0) for at in range(after)]
+    hits = _join(stays, incident)
+    assert hits.inside_s.tolist() == pytest.approx([100 / (8_000 / 280)], abs=0.01)
+
+
+@pytest.mark.parametrize("slot_us", [2**31, 2**35, 2**36])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_line_is_found_whose_middle_lies_in_another_slot_than_the_window(slot_us: int, side: int) -> None:
+    edge_us = 700_000 * slot_us
+    window = sorted([edge_us + side * S, edge_us + side * 2 * S])
+    incident = INCIDENT._replace(from_us=window[0], to_us=window[1])
+    ends = sorted([edge_us / S - side * 200, edge_us / S + side * 80])
+    assert _join([(ends[0], 10, 0), (ends[1], 10, 5)], incident).inside_s.tolist() == [1]
+
+
+@pytest.mark.parametrize("before", [1, 63, 64, 200])
+@pytest.mark.parametrize("which", ["time", "longitude", "latitude"])
+def test_a_wrong_ping_is_refused_wherever_it_stands(before: int, which: str) -> None:
+    trails = _trail([(60 * at, 0, 0) for at in range(before + 2)])
+    wrong: dict[str, tuple[str, np.ndarray, int, str]] = {
+        "time": ("fixed_at_us", trails.fixed_at_us, -60 * S, f"ping {before} is earlier"),
+        "longitude": ("lon_e7", trails.lon_e7, 1_800_000_001, "longitude"),
+        "latitude": ("lat_e7", trails.lat_e7, -900_000_001, "latitude"),
+    }
+    name, column, value, message = wrong[which]
+    changed = column.copy()
+    changed[before] = value
+    with pytest.raises(ValueError, match=message):
+        space_time_join(trails._replace(**{name: changed}), incident_arrays([INCIDENT]))
+
+
+def test_a_device_that_begins_earlier_than_the_one_before_it_ends_is_no_fault() -> None:
+    trails = _trail([(60 * at, 0, 0) for at in range(200)])
+    for starts in ([0, 64, 200], [0, 63, 63, 65, 200], [0, 1, 2, 3, 200]):
+        times_us = np.concatenate([np.arange(end - start) * S for start, end in pairwise(starts)])
+        split = Trails(np.arange(len(starts) - 1), np.array(starts), times_us, trails.lon_e7, trails.lat_e7)
+        assert space_time_join(split, incident_arrays([INCIDENT])).n_pings.sum() == 200
 
 
 @pytest.mark.parametrize("lon_deg", [179.999, 179.99999, 180.0, -180.0, -179.999])
