@@ -1,0 +1,115 @@
+"""Chance: how often a wearer is at a place at that time of day anyway, and what presence there is worth beside it."""
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from matcher.beta import beta_quantile
+from matcher.presence import Shifted
+
+# With fewer usable days nothing is said.
+LEAST_DAYS: Final = 7
+# A day is usable if so much of the crime's moments is covered on it.
+LEAST_KNOWN: Final = 0.8
+# Either bound is passed with at most this probability.
+_BEYOND: Final = 0.05
+# A lower bound under this says nothing that days could tell, and is given as 0.
+_LEAST_RATE: Final = 1e-6
+
+# What a likelihood ratio is called from so much on: European Network of Forensic Science Institutes, Guideline for
+# Evaluative Reporting in Forensic Science (2015), the scale that it gives as example. Under 2 nothing is claimed, and a
+# lower bound under 1 does not speak for the contrary: that would be the upper bound's to say.
+ENFSI: Final = (
+    (2.0, "weak support"),
+    (10.0, "moderate support"),
+    (100.0, "moderately strong support"),
+    (1_000.0, "strong support"),
+    (10_000.0, "very strong support"),
+    (1_000_000.0, "extremely strong support"),
+)
+NO_SUPPORT: Final = "no support"
+
+
+class Ordinary(NamedTuple):
+    """What a profile takes for a wearer of whom nothing is known: so many days (κ), at such a rate (b₀)."""
+
+    days: float  # over 0
+    rate: float  # over 0, at most 1
+
+
+class Chance(NamedTuple):
+    """Presence at the moment of the crime, beside this wearer's ordinary life.
+
+    The likelihood ratio compares *at the scene at the moment of the crime* with *living as on the days before*. It
+    is never a probability of guilt.
+    """
+
+    days: int  # usable ones, n
+    as_much: int  # of them, those on which A was at least as large, k
+    rate: float  # B, the probability of being there at the moment of the crime on an ordinary day
+    rate_low: float  # bounds of B, each passed with a probability of at most 5 %
+    rate_high: float
+    ratio: float  # A/B
+    ratio_low: float  # A over the upper bound of B
+    ratio_high: float  # A over the lower bound; infinite where that is 0 and A is not
+    most: float  # the highest ratio_low that so many days could give: A = 1 and not once there
+    words: str  # for ratio_low, by the scale of the ENFSI; of `most`
+    most_words: str
+
+
+def chance(at_crime: float, days: Shifted, ordinary: Ordinary) -> Chance | None:
+    """Weigh A against the same A on other days; None where fewer than 7 of them are usable: too little history.
+
+    days: `shifted_presence` for the window moved by whole local days, so that the clock shows the same (the caller
+    knows the time zone). A day with moments that are not covered counts as if it had been there as much in those;
+    the day of the crime does not, so that gaps never speak for presence.
+
+    B = (Σ A_d + κ·b₀)/(n + κ), the mean of a beta distribution after n days. Its bounds are those of C. J. Clopper and
+    E. S. Pearson (Biometrika 26, 404, 1934) for Σ A_d + κ·b₀ events in n + κ trials, one-sided 95 % each: quantiles of
+    beta distributions, so that the same days give the same bounds. A_d lies between 0 and 1, and of such numbers with
+    one mean those that are only 0 or 1 vary most: for others the bounds are wider than they need be.
+
+    A of 0 has the ratio 0. Cost: 25 µs.
+
+    Raises ValueError if A is not a probability or the ordinary days are not over 0.
+    """
+    if not 0 <= at_crime <= 1 + 1e-9:
+        raise ValueError(f"the probability of presence is not from 0 to 1: {at_crime}")
+    if not (ordinary.days > 0 and 0 < ordinary.rate <= 1):
+        raise ValueError(f"ordinary days and their rate must be over 0, the rate at most 1: {ordinary}")
+    usable = days.known >= LEAST_KNOWN
+    n = int(usable.sum())
+    if n < LEAST_DAYS:
+        return None
+    there = np.minimum(days.at_crime[usable] / days.known[usable], 1.0)
+    events, trials = math.fsum(there.tolist()) + ordinary.days * ordinary.rate, n + ordinary.days
+    rate, low, high = events / trials, _rate_low(events, trials), _rate_high(events, trials)
+    most = 1 / _rate_high(ordinary.days * ordinary.rate, trials)
+    return Chance(
+        days=n,
+        as_much=int((there >= at_crime).sum()),
+        rate=rate,
+        rate_low=low,
+        rate_high=high,
+        ratio=at_crime / rate,
+        ratio_low=at_crime / high,
+        ratio_high=at_crime / low if low > 0 else math.inf if at_crime > 0 else 0.0,
+        most=most,
+        words=support(at_crime / high),
+        most_words=support(most),
+    )
+
+
+def support(ratio: float) -> str:
+    """Give the words for a likelihood ratio."""
+    return next((words for least, words in reversed(ENFSI) if ratio >= least), NO_SUPPORT)
+
+
+def _rate_low(events: float, trials: float) -> float:
+    low = beta_quantile(_BEYOND, events, trials - events + 1)
+    return low if low >= _LEAST_RATE else 0.0
+
+
+def _rate_high(events: float, trials: float) -> float:
+    return beta_quantile(1 - _BEYOND, events + 1, trials - events) if events < trials else 1.0
