@@ -4,7 +4,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -27,13 +27,13 @@ INCIDENT = Incident(LON_E7 / 1e7, LAT_E7 / 1e7, 100.0, 0, 600 * S)
 
 
 def _join(
-    pings: list[tuple[int, float, float]], incident: Incident = INCIDENT, between: Between | None = BETWEEN
+    pings: Sequence[tuple[float, float, float]], incident: Incident = INCIDENT, between: Between | None = BETWEEN
 ) -> Hits:
     """Join one device's pings, each a time in seconds and metres east and north of the incident."""
     return space_time_join(_trail(pings, incident), incident_arrays([incident]), between)
 
 
-def _trail(pings: list[tuple[int, float, float]], incident: Incident = INCIDENT) -> Trails:
+def _trail(pings: Sequence[tuple[float, float, float]], incident: Incident = INCIDENT) -> Trails:
     places = [
         GEOD.fwd(incident.lon_deg, incident.lat_deg, math.degrees(math.atan2(x_m, y_m)), math.hypot(x_m, y_m))
         for _, x_m, y_m in pings
@@ -80,7 +80,7 @@ def test_a_line_past_the_incident_is_a_hit_without_a_ping() -> None:
 
 @pytest.mark.parametrize(("gap_s", "is_hit"), [(300, True), (300.000001, False)])
 def test_a_line_counts_up_to_the_longest_gap(gap_s: float, is_hit: bool) -> None:
-    assert _join([(100, -150, 0), (100 + gap_s, 150, 0)]).incident.size == is_hit  # type: ignore[list-item]
+    assert _join([(100, -150, 0), (100 + gap_s, 150, 0)]).incident.size == is_hit
 
 
 @pytest.mark.parametrize(("gap_s", "is_hit"), [(11, True), (9, False)])
@@ -182,6 +182,14 @@ def test_a_line_between_two_long_stays_is_seen_wherever_it_stands_in_the_trail(b
     stays += [(first_s + 60 * at, 4_000.0, 0.0) for at in range(after)]
     hits = _join(stays, incident)
     assert hits.inside_s.tolist() == pytest.approx([100 / (8_000 / 280)], abs=0.01)
+
+
+def test_a_line_bends_over_the_edge_of_a_cell_in_which_its_pings_are_not() -> None:
+    """1.3 km along a parallel, 3 cm south of an edge between two rows of cells; its middle is 15 cm north of it."""
+    edge_e7 = (800_000_000 >> 16) << 16
+    incident = Incident(0.0, (edge_e7 + 10) / 1e7, 0.07, 0, 600 * S)
+    trails = trails_from_columns([1, 1], [100 * S, 200 * S], [-327_000, 327_000], [edge_e7 - 3, edge_e7 - 3])
+    assert space_time_join(trails, incident_arrays([incident]), BETWEEN).n_pings.tolist() == [0]
 
 
 @pytest.mark.parametrize("slot_us", [2**31, 2**35, 2**36])
