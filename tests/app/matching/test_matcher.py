@@ -10,8 +10,11 @@ from unittest.mock import ANY
 import asyncpg
 import pytest
 
+from app.db import Connection
+from app.matching import evaluate_stage, join_stage
+from app.matching.context import Context
 from app.matching.due import Touch, touch_wearers
-from app.matching.evaluate_stage import evaluate_due
+from app.matching.evaluate_stage import Claimed, evaluate_due
 from app.matching.join_stage import join_batches
 from app.matching.lease import LEASE, LeaseLost
 from app.matching.open_incidents import OpenIncidents
@@ -251,8 +254,6 @@ async def test_a_result_that_was_overtaken_is_thrown_away_and_computed_again(
     await world.pings(device, *INSIDE)
     await world.join()
 
-    from app.matching import evaluate_stage
-
     true_evaluation = evaluate_stage._evaluate_all
 
     async def overtaken() -> None:
@@ -319,13 +320,68 @@ async def test_a_touch_sees_a_match_that_is_written_in_the_same_moment(world: Wo
     assert await world.pool.fetchval("SELECT count(*) FROM due") == 1
 
 
+async def test_a_touch_waits_for_an_evaluation_that_is_being_written_and_then_sees_its_match(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, wearer = await world.worn_device("W1")
+    await world.crime("C1")
+    await world.pings(device, *INSIDE)
+    await world.join()
+    true_finish, written, go_on = evaluate_stage._finish, asyncio.Event(), asyncio.Event()
+
+    async def finish_slowly(connection: Connection, finished: list[Claimed]) -> None:
+        await true_finish(connection, finished)
+        written.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(evaluate_stage, "_finish", finish_slowly)
+    evaluation = asyncio.create_task(evaluate_due(world.pool, world.run_id))
+    await written.wait()
+    # The match is written and its row in `due` deleted, neither of them committed.
+    touch = asyncio.create_task(world.touch(Touch(wearer, NOON, NOON)))
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    while not await world.pool.fetchval(waits):  # noqa: ASYNC110 - another connection's wait is seen by asking only
+        await asyncio.sleep(0.01)
+    go_on.set()
+    await asyncio.gather(evaluation, touch)
+    assert await world.matches() == {("C1", "W1"): 2}
+    assert await world.pool.fetchval("SELECT count(*) FROM due") == 1
+
+
+async def test_an_evaluation_that_hung_knows_its_pair_again_only_by_its_generation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, _ = await world.worn_device("W1")
+    await world.crime("C1")
+    await world.pings(device, *INSIDE)
+    await world.join()
+    true_evaluation = evaluate_stage._evaluate_all
+    loop = asyncio.get_running_loop()
+
+    async def others_go_on() -> None:
+        monkeypatch.undo()
+        await world.pool.execute("UPDATE due SET claimed_until = now()")
+        await world.evaluate()
+        await world.pings(device, Fix(30, 5))
+        await world.join()
+
+    def hangs(contexts: list[Context]) -> object:
+        asyncio.run_coroutine_threadsafe(others_go_on(), loop).result()
+        return true_evaluation(contexts)
+
+    monkeypatch.setattr(evaluate_stage, "_evaluate_all", hangs)
+    assert await evaluate_due(world.pool, world.run_id) == 1
+    # The pair is due anew: what the one that hung has found is of before.
+    assert await world.pool.fetchval("SELECT count(*) FROM due") == 1
+    await world.evaluate()
+    assert await world.matches() == {("C1", "W1"): 3}
+
+
 async def test_a_claim_that_ran_out_writes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     device, _ = await world.worn_device("W1")
     await world.crime("C1")
     await world.join()
     await world.pings(device, *INSIDE)
-
-    from app.matching import join_stage
 
     true_join = join_stage._find_candidates
 
@@ -367,8 +423,6 @@ async def test_a_pair_that_cannot_be_evaluated_does_not_hold_up_the_others(
         await world.pings(device, *INSIDE)
     await world.crime("C1")
     await world.join()
-
-    from app.matching import evaluate_stage
 
     calls = []
 

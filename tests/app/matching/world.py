@@ -9,6 +9,7 @@ import numpy as np
 from app import identity
 from app.alerts.dispatcher import dispatch
 from app.db import Connection, Pool
+from app.matching.due import Touch, touch_wearers
 from app.matching.evaluate_stage import evaluate_due
 from app.matching.join_stage import join_arrivals, join_batches, join_rejoins
 from app.matching.open_incidents import OpenIncidents
@@ -184,6 +185,11 @@ class World:
                 for f, r in zip(fixes, rows, strict=True)
             ],
         )
+
+    async def touch(self, *touched: Touch) -> None:
+        """Say that something has changed of wearers, as what stores it does."""
+        async with self.pool.acquire() as c, c.transaction():
+            await touch_wearers(c, list(touched))
 
     async def join(self) -> None:
         """Run the first stage until nothing waits for it."""
