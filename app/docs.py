@@ -1,5 +1,6 @@
 """The API's description, and the page that shows it: made of our own files, so that it works without the internet."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,6 +91,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """Describe every endpoint: what FastAPI knows, and with it keys, scopes and problem documents. Made once."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        _add_summaries(schema)
         _add_problems(schema)
         _add_keys(schema)
         app.openapi_schema = schema
@@ -128,6 +130,14 @@ ROW_ERROR = {
         "required_action": {"type": ["string", "null"]},
     },
 }
+
+
+def _add_summaries(schema: dict[str, Any]) -> None:
+    """Head each endpoint by the first sentence of its description, in place of the function's name."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            first = operation["description"].partition("\n\n")[0].replace("\n", " ")
+            operation["summary"] = re.split(r"[.:;](?:\s|$)", first, maxsplit=1)[0]
 
 
 def _add_problems(schema: dict[str, Any]) -> None:

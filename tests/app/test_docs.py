@@ -112,3 +112,12 @@ async def test_every_body_has_an_example(service: httpx.AsyncClient, key: dict[s
                 schema = described["components"]["schemas"].get(name, {})
                 has_example = {"example", "examples"} & (content.keys() | schema.keys())
                 assert has_example, f"{path} {media_type}"
+
+
+async def test_every_endpoint_is_headed_by_a_sentence_of_its_own(
+    service: httpx.AsyncClient, key: dict[str, str]
+) -> None:
+    described = (await service.get("/openapi.json", headers=key)).json()
+    heads = [o["summary"] for operations in described["paths"].values() for o in operations.values()]
+    assert len(set(heads)) == len(heads)
+    assert all(len(head.split()) >= 3 for head in heads), heads
