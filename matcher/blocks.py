@@ -10,15 +10,13 @@ from matcher.candidates import (
     LineRule,
     Lookups,
     count_named,
-    look_up_lines,
-    look_up_pings,
     near_lines,
     near_pings,
 )
 from matcher.hits import Hits, no_hits
 from matcher.index import IncidentGrid
 from matcher.kernels import add_hits
-from matcher.scan import RUN_PINGS, look_at_runs
+from matcher.scan import look_up
 from matcher.trails import Trails, refuse_trails
 
 Longs = npt.NDArray[np.int64]
@@ -42,11 +40,10 @@ def join_devices(trails: Trails, grid: IncidentGrid, rule: LineRule | None, firs
     hit_of, line_of = np.zeros(incidents, dtype=np.int64), np.zeros(incidents, dtype=np.int64)
     at, end = int(trails.starts[first_device]), int(trails.starts[end_device])
     while at < end:
-        block_end = min(at + BLOCK_PINGS, end)
         device = int(np.searchsorted(trails.starts, at, side="right")) - 1
-        runs = _busy_runs(trails, grid, rule is not None, first_device, device, at, block_end)
-        block_end, of_lines = _look_up_lines(trails, grid, rule, runs, at, block_end)
-        of_pings = _look_up_pings(trails, grid, runs, block_end)
+        block_end, of_pings, of_lines = _look_up(
+            trails, grid, rule, first_device, device, at, min(at + BLOCK_PINGS, end)
+        )
         block_end = _end_that_fits(grid, of_pings, of_lines, at, block_end)
         of_pings, of_lines = _until(of_pings, block_end), _until(of_lines, block_end)
 
@@ -60,56 +57,33 @@ def join_devices(trails: Trails, grid: IncidentGrid, rule: LineRule | None, firs
     return _cut(found, hits)
 
 
-def _busy_runs(
-    trails: Trails, grid: IncidentGrid, with_lines: bool, first_device: int, device: int, at: int, end: int
-) -> Longs:
-    """The first pings of the runs that may meet an incident. Raises ValueError if a ping is not as `Trails` says."""
-    runs = np.empty((end - at + RUN_PINGS - 1) // RUN_PINGS, dtype=np.int64)
-    begin = int(trails.starts[first_device])
-    named, is_sound = look_at_runs(trails, grid, with_lines, begin, device, at, end, runs)
-    if not is_sound:
-        refuse_trails(trails)
-    return runs[:named]
+def _look_up(
+    trails: Trails, grid: IncidentGrid, rule: LineRule | None, first_device: int, device: int, at: int, end: int
+) -> tuple[int, Lookups, Lookups]:
+    """Look up pings, and the lines that end at them, up to some ping, at most `end`; returns that one too.
+
+    Raises ValueError if a ping is not as `Trails` says.
+    """
+    levels, begin, stopped, room = grid.cell_bits.size, int(trails.starts[first_device]), at, BLOCK_LOOKUPS
+    of_pings = _room_for_lookups((end - at) * levels + 1)
+    while stopped == at:
+        room *= 2
+        of_lines = _room_for_lookups(room if rule else 0)
+        stopped, pings, lines, is_sound = look_up(
+            trails, grid, rule or NO_LINES, begin, device, at, end, of_pings, of_lines
+        )
+        if not is_sound:
+            refuse_trails(trails)
+    named = (_by_ping(_cut(of_pings, pings), levels), _by_ping(_cut(of_lines, lines), levels))
+    return stopped, _until(named[0], stopped), _until(named[1], stopped)
 
 
-def _look_up_pings(trails: Trails, grid: IncidentGrid, runs: Longs, end: int) -> Lookups:
-    runs = runs[: np.searchsorted(runs, end)]
-    named = []
-    for level in range(grid.cell_bits.size):
-        lookups = _room_for_lookups(runs.size * RUN_PINGS + 1)
-        named.append(_cut(lookups, look_up_pings(trails, grid, level, runs, end, lookups)))
-    return _by_ping(named)
-
-
-def _look_up_lines(
-    trails: Trails, grid: IncidentGrid, rule: LineRule | None, runs: Longs, at: int, end: int
-) -> tuple[int, Lookups]:
-    """Look up the lines that end at pings up to some ping, at most `end`; returns that one too."""
-    if rule is None:
-        return end, _room_for_lookups(0)
-    begins = np.zeros(end - at, dtype=np.bool_)
-    begins[trails.starts[np.searchsorted(trails.starts, at) : np.searchsorted(trails.starts, end)] - at] = True
-    named = []
-    for level in range(grid.cell_bits.size):
-        stopped, room = at, BLOCK_LOOKUPS
-        while stopped == at:
-            room *= 2
-            lookups = _room_for_lookups(room)
-            stopped, n = look_up_lines(trails, grid, level, rule, runs, end, begins, at, lookups)
-        named.append(_cut(lookups, n))
-        end = min(end, stopped)
-    return end, _until(_by_ping(named), end)
-
-
-def _by_ping(named: list[Lookups]) -> Lookups:
-    """The lookups of all levels in the order of the pings."""
-    if len(named) == 1:
-        return named[0]
-    if not named:
-        return _room_for_lookups(0)
-    together = Lookups._make(np.concatenate(columns) for columns in zip(*named, strict=True))
-    order = np.argsort(together.ping, kind="stable")
-    return Lookups._make(column[order] for column in together)
+def _by_ping(lookups: Lookups, levels: int) -> Lookups:
+    """The lookups in the order of their pings: within a run they come level by level."""
+    if levels <= 1:
+        return lookups
+    order = np.argsort(lookups.ping, kind="stable")
+    return Lookups._make(column[order] for column in lookups)
 
 
 def _end_that_fits(grid: IncidentGrid, of_pings: Lookups, of_lines: Lookups, at: int, end: int) -> int:

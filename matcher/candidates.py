@@ -27,7 +27,6 @@ from matcher.index import (
     middle_reach_us,
     slots_of_spell,
 )
-from matcher.scan import RUN_PINGS, stray_e7
 from matcher.trails import E7_PER_DEGREE, Trails
 
 Longs = npt.NDArray[np.int64]
@@ -36,7 +35,6 @@ Bits = npt.NDArray[np.uint32]
 Box = tuple[int, int, int, int, int, int]  # first and last column, row, slot
 Line = tuple[int, int, int, int, int, int]  # longitude, latitude, time of the one ping and of the other
 Table = tuple[int, int]  # first bucket of a level and the bits of their number
-Bools = npt.NDArray[np.bool_]
 
 # A line that crosses more cells than this is asked for its speed before its cells are visited, not after: one stray fix
 # on the other side of the world would visit a hundred thousand.
@@ -44,6 +42,13 @@ MANY_PIECES = 4
 
 
 MOST_M_AN_E7 = 0.0112
+
+
+# How far a line that is straight in an incident's plane may stray from the same line in longitude and latitude, in
+# 1e-7 degrees for each squared 1e-7 degree of its height and width. A line of L metres strays by its sagitta against
+# the parallel, L**2 tan(lat) / (8 R), and as much again along itself; these bounds are twice that at 86 degrees.
+STRAY_LON = (96e-9, 0.63e-9)
+STRAY_LAT = (6.7e-9, 0.54e-9)
 
 
 class Lookups(NamedTuple):
@@ -68,31 +73,30 @@ class LineRule(NamedTuple):
 
 
 @kernel
-def look_up_pings(trails: Trails, grid: IncidentGrid, level: int, runs: Longs, end: int, lookups: Lookups) -> int:
-    """Name the busy buckets of a level that pings of these runs, which end at `end`, fall into.
+def name_pings(
+    times: Longs,
+    lons: Ints,
+    lats: Ints,
+    first: int,
+    cell: int,
+    slot: int,
+    table: Table,
+    busy_slots: Bits,
+    n: int,
+    named_ping: Longs,
+    named_bucket: Ints,
+) -> int:
+    """Name the busy buckets of a level that pings fall into, after the n named so far; returns the new n.
 
-    Returns how many were named, at most one for each ping; `lookups` has room for one more.
+    The pings are those from `first` on.
     """
-    times, lons, lats, busy_slots = trails.fixed_at_us, trails.lon_e7, trails.lat_e7, grid.busy_slots
-    cell, slot, hash_bits, first_bucket = (
-        grid.cell_bits[level],
-        grid.slot_bits[level],
-        grid.hash_bits[level],
-        grid.first_bucket[level],
-    )
-    named_ping, named_bucket = lookups.ping, lookups.bucket
-    n = 0
-    for run in runs:
-        run_end = min(run + RUN_PINGS, end)
-        # Slices, so that the compiler knows that no index is negative.
-        run_times, run_lons, run_lats = times[run:run_end], lons[run:run_end], lats[run:run_end]
-        for k in range(run_times.size):
-            slot_of = run_times[k] >> slot
-            bucket = bucket_of(first_bucket, hash_bits, run_lons[k] >> cell, run_lats[k] >> cell, slot_of >> SPELL_BITS)
-            named_ping[n] = run + k
-            named_bucket[n] = bucket
-            # Written in any case and kept only if busy: a branch would be foreseen wrongly too often.
-            n += busy_slots[bucket] >> (slot_of & (SLOTS_A_SPELL - 1)) & 1
+    for k in range(times.size):
+        at = times[k] >> slot
+        bucket = bucket_of(table[0], table[1], lons[k] >> cell, lats[k] >> cell, at >> SPELL_BITS)
+        named_ping[n] = first + k
+        named_bucket[n] = bucket
+        # Written in any case and kept only if busy: a branch would be foreseen wrongly too often.
+        n += busy_slots[bucket] >> (at & (SLOTS_A_SPELL - 1)) & 1
     return n
 
 
@@ -129,53 +133,45 @@ def near_pings(trails: Trails, grid: IncidentGrid, lookups: Lookups, near: Candi
 
 
 @kernel
-def look_up_lines(
-    trails: Trails,
-    grid: IncidentGrid,
-    level: int,
-    rule: LineRule,
-    runs: Longs,
-    end: int,
-    begins: Bools,
+def name_lines(
+    times: Longs,
+    lons: Ints,
+    lats: Ints,
     first: int,
-    lookups: Lookups,
-) -> tuple[int, int]:
-    """Name the busy buckets of a level beside the lines that end at pings of these runs, which end at `end`.
+    cell: int,
+    slot: int,
+    max_gap_us: int,
+    max_speed_mps: float,
+    table: Table,
+    busy_slots: Bits,
+    beside_slots: Bits,
+    n: int,
+    named_ping: Longs,
+    named_bucket: Ints,
+) -> int:
+    """Name the busy buckets of a level beside the lines between pings of one trail, after the n named so far.
 
-    begins[0], begins[1] ... say whether the pings from `first` on are the first of their trails. Returns the ping
-    before which it stopped (because `lookups` has no room for the next line's buckets, or at the end) and how many
-    buckets were named.
+    The pings are those from `first` on. Returns the new n, or -1 - n where there is no room.
     """
-    times, lons, lats, busy_slots = trails.fixed_at_us, trails.lon_e7, trails.lat_e7, grid.busy_slots
-    cell, slot = grid.cell_bits[level], grid.slot_bits[level]
-    table = (grid.first_bucket[level], grid.hash_bits[level])
-    max_gap_us, max_speed_mps = rule.max_gap_us, rule.max_speed_mps
-    named_ping, named_bucket, beside_slots = lookups.ping, lookups.bucket, grid.beside_slots
     short_us = 2 * middle_reach_us(slot)
-    n = 0
-    for run in runs:
-        run_end = min(run + RUN_PINGS, end)
-        start = run + begins[run - first]  # the very first ping of all has none before it
-        run_times, run_lons, run_lats = times[start - 1 : run_end], lons[start - 1 : run_end], lats[start - 1 : run_end]
-        run_begins = begins[start - first : run_end - first]
-        for k in range(run_begins.size):
-            gap_us = run_times[k + 1] - run_times[k]
-            if run_begins[k] or not 0 < gap_us <= max_gap_us:
+    for k in range(times.size - 1):
+        gap_us = times[k + 1] - times[k]
+        if not 0 < gap_us <= max_gap_us:
+            continue
+        line = (lons[k], lats[k], times[k], lons[k + 1], lats[k + 1], times[k + 1])
+        before = n
+        if abs(line[3] - line[0]) <= SHORT_E7 and abs(line[4] - line[1]) <= SHORT_E7 and gap_us <= short_us:
+            if not _is_beside(line, cell, slot, table, beside_slots):
                 continue
-            line = (run_lons[k], run_lats[k], run_times[k], run_lons[k + 1], run_lats[k + 1], run_times[k + 1])
-            before = n
-            if abs(line[3] - line[0]) <= SHORT_E7 and abs(line[4] - line[1]) <= SHORT_E7 and gap_us <= short_us:
-                if not _is_beside(line, cell, slot, table, beside_slots):
-                    continue
-                box = _short_lines_box(line, cell, slot)
-                n = _name_box(box, table, busy_slots, start + k, n, named_ping, named_bucket)
-            else:
-                n = _name_long_line(
-                    line, cell, slot, max_speed_mps, table, busy_slots, start + k, n, named_ping, named_bucket
-                )
-            if n < 0:
-                return start + k, before
-    return end, n
+            box = _short_lines_box(line, cell, slot)
+            n = _name_box(box, table, busy_slots, first + k + 1, n, named_ping, named_bucket)
+        else:
+            n = _name_long_line(
+                line, cell, slot, max_speed_mps, table, busy_slots, first + k + 1, n, named_ping, named_bucket
+            )
+        if n < 0:
+            return -1 - before
+    return n
 
 
 @kernel
@@ -239,6 +235,13 @@ def shorter_way_e7(lon_e7: float) -> float:
     if lon_e7 < -HALF_TURN_E7:
         return lon_e7 + FULL_TURN_E7
     return lon_e7
+
+
+@kernel
+def stray_e7(east_e7: float, north_e7: float) -> tuple[float, float]:
+    """By how much a line of at most this width and height may leave the box of its ends, in longitude and latitude."""
+    east2, north2 = east_e7 * east_e7, north_e7 * north_e7
+    return 1 + STRAY_LON[0] * north2 + STRAY_LON[1] * east2, 1 + STRAY_LAT[0] * north2 + STRAY_LAT[1] * east2
 
 
 @kernel

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.jit import kernel
+from matcher.candidates import LineRule, Lookups, Table, name_lines, name_pings, stray_e7
 from matcher.index import SPELL_BITS, IncidentGrid, bucket_of, slots_of_spell
 from matcher.trails import E7_PER_DEGREE, MAX_TIME_US, Trails
 
@@ -28,52 +29,78 @@ MOST_LOOKS = 16
 MAX_LON_E7 = 180 * E7_PER_DEGREE
 MAX_LAT_E7 = 90 * E7_PER_DEGREE
 
-# How far a line that is straight in an incident's plane may stray from the same line in longitude and latitude, in
-# 1e-7 degrees for each squared 1e-7 degree of its height and width. A line of L metres strays by its sagitta against
-# the parallel, L**2 tan(lat) / (8 R), and as much again along itself; these bounds are twice that at 86 degrees.
-STRAY_LON = (96e-9, 0.63e-9)
-STRAY_LAT = (6.7e-9, 0.54e-9)
-
 
 @kernel
-def look_at_runs(
-    trails: Trails, grid: IncidentGrid, with_lines: bool, begin: int, device: int, first: int, end: int, runs: Longs
-) -> tuple[int, bool]:
-    """Name the first pings of those runs of [first, end) that may meet an incident, lines to the pings included where
-    asked. A run is RUN_PINGS long, or ends at `end`.
+def look_up(
+    trails: Trails,
+    grid: IncidentGrid,
+    rule: LineRule,
+    begin: int,
+    device: int,
+    first: int,
+    end: int,
+    of_pings: Lookups,
+    of_lines: Lookups,
+) -> tuple[int, int, int, bool]:
+    """Name the busy buckets of the pings of [first, end) and of the lines that end at them, run by run.
 
     `begin` is the first ping of a device; what lies before it is not looked at. `device` is any device not after that
-    of `first`. Returns how many runs were named, and whether all pings are as `Trails` says.
+    of `first`. `of_pings` has room for each ping at each level and one more. Returns the ping before which it stopped
+    (because `of_lines` has no room for the next run's, or at the end), how many buckets were named for pings and for
+    lines, some of them perhaps of the run in which it stopped, and whether all pings are as `Trails` says.
     """
-    times, lons, lats, busy_slots = trails.fixed_at_us, trails.lon_e7, trails.lat_e7, grid.busy_slots
+    times, lons, lats, starts = trails.fixed_at_us, trails.lon_e7, trails.lat_e7, trails.starts
     cell_bits, slot_bits, hash_bits, first_bucket = grid.cell_bits, grid.slot_bits, grid.hash_bits, grid.first_bucket
-    starts = trails.starts
-    n, is_sound = 0, True
+    busy_slots, beside_slots = grid.busy_slots, grid.beside_slots
+    ping_named, ping_bucket, line_named, line_bucket = of_pings.ping, of_pings.bucket, of_lines.ping, of_lines.bucket
+    with_lines, max_gap_us, max_speed_mps = rule.max_gap_us > 0, rule.max_gap_us, rule.max_speed_mps
+    pings, lines, is_sound = 0, 0, True
     for run in range(first, end, RUN_PINGS):
         run_end, before = min(run + RUN_PINGS, end), max(run - 1, begin)
         # Slices from 0 and not indices from `run`: only so does the compiler know that none is negative.
-        if run_end == run + RUN_PINGS:
-            box, steps_back = _box_of_run(times[run:run_end], lons[run:run_end], lats[run:run_end])
+        run_times, run_lons, run_lats = times[run:run_end], lons[run:run_end], lats[run:run_end]
+        if run_end - run == RUN_PINGS:
+            box, steps_back = _box_of_run(run_times, run_lons, run_lats)
         else:
-            box, steps_back = _box_of_rest(times[run:run_end], lons[run:run_end], lats[run:run_end])
+            box, steps_back = _box_of_rest(run_times, run_lons, run_lats)
         steps_back += times[run] < times[before]
         if steps_back:
-            while starts[device] < run:
-                device += 1
-            while starts[device] < run_end:
-                ping = starts[device]
-                steps_back -= ping > begin and times[ping] < times[ping - 1]
-                while starts[device] == ping:
-                    device += 1
+            device = _first_device_from(starts, device, before)
+            steps_back -= _first_pings_that_are_earlier(times, starts, device, begin, run, run_end)
         is_sound &= steps_back == 0 and _is_in_range(box)
         if with_lines:
             box = _with_lines(box, times[before], lons[before], lats[before])
         for level in range(cell_bits.size):
-            if _meets(box, cell_bits[level], slot_bits[level], first_bucket[level], hash_bits[level], busy_slots):
-                runs[n] = run
-                n += 1
-                break
-    return n, is_sound
+            cell, slot, table = cell_bits[level], slot_bits[level], (first_bucket[level], hash_bits[level])
+            if not _meets(box, cell, slot, table, busy_slots):
+                continue
+            pings = name_pings(
+                run_times, run_lons, run_lats, run, cell, slot, table, busy_slots, pings, ping_named, ping_bucket
+            )
+            at = before if with_lines else run_end
+            while at < run_end:
+                device = _first_device_from(starts, device, at + 1)
+                trail_end = min(starts[device], run_end)
+                lines = name_lines(
+                    times[at:trail_end],
+                    lons[at:trail_end],
+                    lats[at:trail_end],
+                    at,
+                    cell,
+                    slot,
+                    max_gap_us,
+                    max_speed_mps,
+                    table,
+                    busy_slots,
+                    beside_slots,
+                    lines,
+                    line_named,
+                    line_bucket,
+                )
+                if lines < 0:
+                    return run, pings, -lines - 1, is_sound
+                at = trail_end
+    return end, pings, lines, is_sound
 
 
 @kernel
@@ -124,10 +151,23 @@ def _with_lines(box: Box, time_us: int, lon_e7: int, lat_e7: int) -> Box:
 
 
 @kernel
-def stray_e7(east_e7: float, north_e7: float) -> tuple[float, float]:
-    """By how much a line of at most this width and height may leave the box of its ends, in longitude and latitude."""
-    east2, north2 = east_e7 * east_e7, north_e7 * north_e7
-    return 1 + STRAY_LON[0] * north2 + STRAY_LON[1] * east2, 1 + STRAY_LAT[0] * north2 + STRAY_LAT[1] * east2
+def _first_device_from(starts: Longs, device: int, ping: int) -> int:
+    """The first device, from a given one on, that begins at a ping or later; D, where the trails end, at last."""
+    while starts[device] < ping:
+        device += 1
+    return device
+
+
+@kernel
+def _first_pings_that_are_earlier(times: Longs, starts: Longs, device: int, begin: int, first: int, end: int) -> int:
+    """How many pings of [first, end) are earlier than the one before them because that is another device's."""
+    n, last = 0, begin
+    while starts[device] < end:
+        ping = starts[device]
+        n += first <= ping and ping > last and times[ping] < times[ping - 1]
+        last = max(last, ping)
+        device += 1
+    return n
 
 
 @kernel
@@ -144,7 +184,7 @@ def _is_in_range(box: Box) -> bool:
 
 
 @kernel
-def _meets(box: Box, cell: int, slot: int, first_bucket: int, hash_bits: int, busy_slots: Bits) -> bool:
+def _meets(box: Box, cell: int, slot: int, table: Table, busy_slots: Bits) -> bool:
     """Say whether a box may meet an incident of a level."""
     west, east, south, north, start_us, end_us = box
     x0, x1, y0, y1 = west >> cell, east >> cell, south >> cell, north >> cell
@@ -156,6 +196,6 @@ def _meets(box: Box, cell: int, slot: int, first_bucket: int, hash_bits: int, bu
         slots = slots_of_spell(slot0, slot1, spell)
         for x in range(x0, x1 + 1):
             for y in range(y0, y1 + 1):
-                if busy_slots[bucket_of(first_bucket, hash_bits, x, y, spell)] & slots:
+                if busy_slots[bucket_of(table[0], table[1], x, y, spell)] & slots:
                     return True
     return False

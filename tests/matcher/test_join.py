@@ -192,6 +192,14 @@ def test_a_line_bends_over_the_edge_of_a_cell_in_which_its_pings_are_not() -> No
     assert space_time_join(trails, incident_arrays([incident]), BETWEEN).n_pings.tolist() == [0]
 
 
+@pytest.mark.parametrize("slot", [0, 1, 15, 30, 31])
+@pytest.mark.parametrize("between", [None, BETWEEN])
+def test_every_slot_of_a_spell_is_seen(slot: int, between: Between | None) -> None:
+    start_s = (5 * 2**36 + slot * 2**31) // S + 100
+    incident = INCIDENT._replace(from_us=start_s * S, to_us=(start_s + 60) * S)
+    assert _join([(start_s + 10, 0, 50), (start_s + 20, 0, 50)], incident, between).n_pings.tolist() == [2]
+
+
 @pytest.mark.parametrize("slot_us", [2**31, 2**35, 2**36])
 @pytest.mark.parametrize("side", [-1, 1])
 def test_a_line_is_found_whose_middle_lies_in_another_slot_than_the_window(slot_us: int, side: int) -> None:
