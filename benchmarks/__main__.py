@@ -7,11 +7,15 @@ import typer
 from app.failure import Failure
 from benchmarks.join import join
 from benchmarks.replay import replay
+from benchmarks.stream import stream
+from benchmarks.table import table
 from benchmarks.trailstore import trailstore
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 cli.command("join")(join)
 cli.command("replay")(replay)
+cli.command("stream")(stream)
+cli.command("table")(table)
 cli.command("trailstore")(trailstore)
 
 

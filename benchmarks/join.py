@@ -61,13 +61,13 @@ def _measured(drawn: Workload, threads: int, rounds: int) -> dict[str, Any]:
         "scan_points": lambda: space_time_join(drawn.trails, drawn.incidents, None, threads),
         "scan_segments": lambda: space_time_join(drawn.trails, drawn.incidents, drawn.between, threads),
     }
-    expected = _counts(ours["scan_points"]())
+    expected = counts(ours["scan_points"]())
     with_lines = ours["scan_segments"]()
-    _check_equal("trailmatch, with lines", _counts(with_lines), expected)
+    check_equal("trailmatch, with lines", counts(with_lines), expected)
     contestants = [Timed("trailmatch", form, run, None, "") for form, run in ours.items()]
     for rival in others:
         if isinstance(rival, Rival):
-            _check_equal(rival.engine, rival.ask(), expected)
+            check_equal(rival.engine, rival.ask(), expected)
             form = "scan_points" if rival.build_ms is None else "index_points"
             contestants.append(Timed(rival.engine, form, rival.ask, rival.build_ms, rival.note))
     bandwidth = _read_bytes_per_s(threads)
@@ -80,7 +80,7 @@ def _measured(drawn: Workload, threads: int, rounds: int) -> dict[str, Any]:
     ]
     return {
         "machine": describe_machine(),
-        "versions": {name: _version(name) for name in _VERSIONS},
+        "versions": versions(),
         "workload": drawn.name,
         "seed": drawn.seed,
         "threads": threads,
@@ -96,12 +96,14 @@ def _measured(drawn: Workload, threads: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def _counts(hits: Hits) -> Counts:
+def counts(hits: Hits) -> Counts:
+    """The pairs that have a ping inside; those of lines alone are left out."""
     seen = hits.n_pings > 0
     return Counts(hits.incident[seen], hits.device[seen], hits.n_pings[seen])
 
 
-def _check_equal(engine: str, found: Counts, expected: Counts) -> None:
+def check_equal(engine: str, found: Counts, expected: Counts) -> None:
+    """Raise Failure unless an engine's answer is the expected one, pair by pair and ping by ping."""
     for column, other in zip(found, expected, strict=True):
         if not np.array_equal(column, other):
             raise Failure(f"{engine} gives another answer: {found.incident.size} pairs for {expected.incident.size}")
@@ -196,6 +198,11 @@ def _first_devices(trails: Trails, devices: int) -> Trails:
     pings = int(trails.starts[devices])
     columns: list[NDArray[Any]] = [trails.fixed_at_us[:pings], trails.lon_e7[:pings], trails.lat_e7[:pings]]
     return Trails(trails.device_id[:devices], trails.starts[: devices + 1], *columns)
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of all engines, None for those that are not installed."""
+    return {name: _version(name) for name in _VERSIONS}
 
 
 def _version(name: str) -> str | None:
