@@ -10,6 +10,7 @@ from app import docs, health
 from app.activations.routes import router as activations
 from app.alerts.routes import router as alerts
 from app.db import connect_pool
+from app.device_events.routes import router as device_events
 from app.devices.routes import router as devices
 from app.errors import add_error_handlers
 from app.incidents.routes import router as incidents
@@ -46,7 +47,8 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
     app.state.settings = settings
     app.state.database_url = database_url
     add_error_handlers(app)
-    for router in (pings, devices, wearers, activations, incidents, matching, alerts, health.router, docs.router):
+    nouns = (pings, devices, wearers, activations, device_events, incidents, matching, alerts)
+    for router in (*nouns, health.router, docs.router):
         app.include_router(router)
     app.add_middleware(RequestRecorder)
     return app

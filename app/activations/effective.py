@@ -21,6 +21,11 @@ class Activation(NamedTuple):
     removed_at: datetime | None
     is_void: bool
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names this revision."""
+        return self.activation_ref, self.revision
+
 
 class Effective(NamedTuple):
     """A stretch [from_at, to_at) in which one wearer wore a device; to_at is FOREVER while the tag is worn."""

@@ -1,6 +1,6 @@
 """Fittings in the database: kept as received, and from them who wore each device when."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from app.access.viewer import Viewer
@@ -10,6 +10,7 @@ from app.audit.store import record
 from app.db import Connection
 from app.devices.store import find_or_create_devices
 from app.matching.due import Touch, touch_wearers
+from app.revisions import sort_out
 from app.rows import Row, RowError
 from app.wearers.store import find_or_create_wearers
 
@@ -37,7 +38,7 @@ async def store_activations(connection: Connection, viewer: Viewer, rows: Sequen
     await connection.execute(LOCK_CONTRACTOR, viewer.organisation_id)
     posted = await _resolve(connection, viewer, rows)
     known = await _find_revisions(connection, viewer, {a.activation_ref for a in posted.values()})
-    stored, errors, new = _sort_out(posted, known)
+    outcomes, errors, new = sort_out(posted, known)
     await _insert(connection, viewer, new)
     # A correction can move a fitting: the device that it leaves is concerned too.
     moved = {a.activation_ref for a in new}
@@ -46,6 +47,12 @@ async def store_activations(connection: Connection, viewer: Viewer, rows: Sequen
     await _match_again(connection, handovers)
     serials = await _find_serials(connection, sorted({o.device_id for o in overlaps}))
     await record(connection, viewer, "activations.post", f"stored={len(new)}", {a.wearer_id for a in new})
+    stored = [
+        StoredActivation(
+            line=line, activation_id=posted[line].activation_ref, revision=posted[line].revision, outcome=outcome
+        )
+        for line, outcome in outcomes.items()
+    ]
     return Outcome(stored, errors, overlaps, serials, has_handovers=bool(handovers))
 
 
@@ -80,37 +87,6 @@ async def _find_revisions(
 ) -> dict[tuple[str, int], Activation]:
     rows = await connection.fetch(FIND_REVISIONS, viewer.organisation_id, list(references))
     return {(row["activation_ref"], row["revision"]): Activation(*row) for row in rows}
-
-
-def _sort_out(
-    posted: Mapping[int, Activation], known: Mapping[tuple[str, int], Activation]
-) -> tuple[list[StoredActivation], list[RowError], list[Activation]]:
-    """Tell new revisions from repeated ones and from those that contradict what was received before."""
-    stored: list[StoredActivation] = []
-    errors: list[RowError] = []
-    new: dict[tuple[str, int], Activation] = {}
-    for line, activation in posted.items():
-        key = activation.activation_ref, activation.revision
-        before = known.get(key) or new.get(key)
-        if before is not None and before != activation:
-            errors.append(_conflict(line))
-            continue
-        outcome = StoredActivation(
-            line=line, activation_id=key[0], revision=key[1], outcome="duplicate" if before else "stored"
-        )
-        stored.append(outcome)
-        new |= {} if before else {key: activation}
-    return stored, errors, list(new.values())
-
-
-def _conflict(line: int) -> RowError:
-    return RowError(
-        line=line,
-        pointer="/revision",
-        code="revision_conflict",
-        message="this revision was received before with another content",
-        required_action="Send the correction with a higher revision.",
-    )
 
 
 INSERT = """
