@@ -79,6 +79,27 @@ def certainty(bridge: Bridge) -> float:
 
 
 @kernel
+def near_parts(bridge: Bridge) -> tuple[float, float]:
+    """Give the parts between which the line is so near that the circle may be reached, as `certainty` bounds it.
+
+    The first is after the second where it is nowhere.
+    """
+    widest_m2 = bridge.seconds * bridge.mobility_m2ps / 4 + max(bridge.before_m2, bridge.after_m2) + bridge.place_m2
+    reach_m = bridge.radius_m + _CERTAIN * math.sqrt(widest_m2)
+    square_m2 = bridge.along_x_m * bridge.along_x_m + bridge.along_y_m * bridge.along_y_m
+    if square_m2 == 0:
+        is_near = bridge.x_m * bridge.x_m + bridge.y_m * bridge.y_m <= reach_m * reach_m
+        return (0.0, 1.0) if is_near else (1.0, 0.0)
+    foot = -(bridge.x_m * bridge.along_x_m + bridge.y_m * bridge.along_y_m) / square_m2
+    x_m, y_m = bridge.x_m + foot * bridge.along_x_m, bridge.y_m + foot * bridge.along_y_m
+    within_m2 = reach_m * reach_m - x_m * x_m - y_m * y_m
+    if within_m2 < 0:
+        return 1.0, 0.0
+    half = math.sqrt(within_m2 / square_m2)
+    return max(foot - half, 0.0), min(foot + half, 1.0)
+
+
+@kernel
 def nearest_part(bridge: Bridge) -> float:
     """Give the part at which the line comes nearest to the place; 0 where it stands still."""
     square_m2 = bridge.along_x_m * bridge.along_x_m + bridge.along_y_m * bridge.along_y_m

@@ -1,40 +1,29 @@
 """The probability that a wearer was inside a circle: at a fix, between fixes, over the window of a crime."""
 
-import math
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from geo.jit import kernel
-from geo.wgs84 import RADIANS_PER_DEGREE, offset_m, shorter_way_deg
 from matcher.bridge import Bridge, certainty, highest_between, integrate, probability_at
-from matcher.circle import CERTAIN, inside_probability
 from matcher.crime_time import CrimeTime, density_per_s, share_before
 from matcher.fixes import Fixes, Floats
-from matcher.jumps import is_jump
-from matcher.mobility import WINDOW, left_out, likeliest_mobility
-from matcher.trails import E7_PER_DEGREE, Ints, Longs
+from matcher.trails import Ints, Longs
+from matcher.window import (
+    AT_S,
+    Bridges,
+    Place,
+    Rows,
+    bridge_after,
+    inside_at,
+    is_far,
+    is_joined,
+    rows_of,
+    table_of,
+)
 
 # Stands for a time where there is none.
 NO_TIME_US: Final = int(np.iinfo(np.int64).min)
-
-
-class Place(NamedTuple):
-    """Where a crime happened and how near counts."""
-
-    lon_deg: float  # within 180 degrees
-    lat_deg: float  # within 85 degrees
-    radius_m: float  # over 0
-    sigma_m: float  # the place's own standard deviation in each axis, 0 or more
-
-
-class Bridges(NamedTuple):
-    """Which fixes are joined, and within what the mobility of the bridges is sought."""
-
-    max_gap_s: float
-    max_speed_mps: float
-    least_mobility_m2ps: float
-    most_mobility_m2ps: float
 
 
 class Presence(NamedTuple):
@@ -90,11 +79,6 @@ def shifted_presence(fixes: Fixes, place: Place, when: CrimeTime, bridges: Bridg
     return found
 
 
-# A degree of latitude or of the equator is at least as long.
-_METRES_PER_DEGREE: Final = 110_500.0
-# What can be near is this near in latitude: errors are bounded to match.
-_NEAR_DEG: Final = 2.0
-
 # What a window adds up to.
 _HIGHEST: Final = 0
 _HIGHEST_S: Final = 1
@@ -109,19 +93,6 @@ _KNOWN: Final = 9
 _COVERED_S: Final = 10
 _SUMS: Final = 11
 
-# Columns of the table of a window's fixes, one row each, with some before and after for the mobility.
-_S: Final = 0  # seconds after the window's start
-_LON: Final = 1  # 1e-7 degrees
-_LAT: Final = 2
-_SIGMA: Final = 3
-_X: Final = 4  # metres about the place, NaN until they are needed
-_Y: Final = 5
-_INSIDE: Final = 6  # probability at the fix, NaN until it is needed
-_EAST: Final = 7  # metres off the place, at most
-_NORTH: Final = 8
-_TURN: Final = 9  # to 12: what leaving it out tells (matcher.mobility), NaN until it is needed
-_COLUMNS: Final = 12
-
 # Mean error of P over a piece of a bridge: for what is shown, and for the sums of many days.
 _FINE: Final = 1e-5
 _COARSE: Final = 4e-4
@@ -132,8 +103,8 @@ def _presence(
     time_us: Longs, lon_e7: Ints, lat_e7: Ints, sigma_m: Floats, place: Place, when: CrimeTime, bridges: Bridges
 ) -> tuple[float, int, float, int, float, float, float, float]:
     sums = np.zeros(_SUMS)
-    rows = _rows(time_us, when)
-    table = _table(time_us, lon_e7, lat_e7, sigma_m, rows, place, when.start_us)
+    rows = rows_of(time_us, when)
+    table = table_of(time_us, lon_e7, lat_e7, sigma_m, rows, place, when.start_us)
     _add_window(table, rows, place, when, bridges, _FINE, sums)
     if sums[_BRIDGE] >= 0:
         _sharpen(table, place, bridges, sums)
@@ -169,46 +140,10 @@ def _shifted(
         moved = CrimeTime(
             when.start_us + shift_us, when.from_us + shift_us, when.to_us + shift_us, when.end_us + shift_us
         )
-        rows = _rows(time_us, moved)
-        table = _table(time_us, lon_e7, lat_e7, sigma_m, rows, place, moved.start_us)
+        rows = rows_of(time_us, moved)
+        table = table_of(time_us, lon_e7, lat_e7, sigma_m, rows, place, moved.start_us)
         _add_window(table, rows, place, moved, bridges, _COARSE, sums)
         at_crime[i], known[i] = sums[_AT_CRIME], sums[_KNOWN]
-
-
-class Rows(NamedTuple):
-    """Which fixes a window needs, and which of their rows lie in it or flank it."""
-
-    fix: int  # the fix of the first row
-    size: int
-    first: int  # row of the last fix before the window, or of the first fix
-    last: int  # row of the first fix after the window, or of the last fix
-
-
-@kernel
-def _rows(time_us: Longs, when: CrimeTime) -> Rows:
-    first = max(int(np.searchsorted(time_us, when.start_us, "right")) - 1, 0)
-    last = min(int(np.searchsorted(time_us, when.end_us, "left")), time_us.size - 1)
-    fix = max(first - WINDOW, 0)
-    return Rows(fix, min(last + WINDOW, time_us.size - 1) - fix + 1, first - fix, last - fix)
-
-
-@kernel
-def _table(
-    time_us: Longs, lon_e7: Ints, lat_e7: Ints, sigma_m: Floats, rows: Rows, place: Place, start_us: int
-) -> Floats:
-    table = np.empty((rows.size, _COLUMNS))
-    # Degrees of longitude as short as _NEAR_DEG nearer to the pole: what is further off is far by latitude.
-    east_m = _METRES_PER_DEGREE * math.cos(min(abs(place.lat_deg) + _NEAR_DEG, 90.0) * RADIANS_PER_DEGREE)
-    for row in range(rows.size):
-        fix = rows.fix + row
-        table[row, _S] = (time_us[fix] - start_us) / 1e6
-        table[row, _LON] = lon_e7[fix]
-        table[row, _LAT] = lat_e7[fix]
-        table[row, _SIGMA] = sigma_m[fix]
-        table[row, _X] = table[row, _INSIDE] = table[row, _TURN] = math.nan
-        table[row, _EAST] = shorter_way_deg(lon_e7[fix] / E7_PER_DEGREE - place.lon_deg) * east_m
-        table[row, _NORTH] = (lat_e7[fix] / E7_PER_DEGREE - place.lat_deg) * _METRES_PER_DEGREE
-    return table
 
 
 @kernel
@@ -219,25 +154,25 @@ def _add_window(
     sums[_BRIDGE] = -1
     length_s = (when.end_us - when.start_us) / 1e6
     for row in range(rows.first, rows.last + 1):
-        before_s = table[row, _S]
-        if 0 <= before_s <= length_s and not _is_far(table, row, row, place, bridges):
+        before_s = table[row, AT_S]
+        if 0 <= before_s <= length_s and not is_far(table, row, row, place, bridges):
             _add_fix(table, row, place, sums)
-        if row == rows.last or table[row + 1, _S] <= 0 or before_s >= length_s or not _is_joined(table, row, bridges):
+        if row == rows.last or table[row + 1, AT_S] <= 0 or before_s >= length_s or not is_joined(table, row, bridges):
             continue
-        start_s, end_s = max(before_s, 0.0), min(table[row + 1, _S], length_s)
+        start_s, end_s = max(before_s, 0.0), min(table[row + 1, AT_S], length_s)
         sums[_KNOWN] += share_before(when, end_s) - share_before(when, start_s)
         sums[_COVERED_S] += end_s - start_s
-        if not _is_far(table, row, row + 1, place, bridges):
+        if not is_far(table, row, row + 1, place, bridges):
             _add_bridge(table, row, place, when, bridges, tolerance, sums)
 
 
 @kernel
 def _add_fix(table: Floats, row: int, place: Place, sums: Floats) -> None:
-    inside = _inside(table, row, place)
+    inside = inside_at(table, row, place)
     if inside > sums[_SEEN]:
-        sums[_SEEN], sums[_SEEN_S] = inside, table[row, _S]
+        sums[_SEEN], sums[_SEEN_S] = inside, table[row, AT_S]
     if inside > sums[_HIGHEST]:
-        sums[_HIGHEST], sums[_HIGHEST_S], sums[_BRIDGE] = inside, table[row, _S], -1
+        sums[_HIGHEST], sums[_HIGHEST_S], sums[_BRIDGE] = inside, table[row, AT_S], -1
 
 
 @kernel
@@ -245,14 +180,14 @@ def _add_bridge(
     table: Floats, row: int, place: Place, when: CrimeTime, bridges: Bridges, tolerance: float, sums: Floats
 ) -> None:
     """Add the part of the bridge from a row to the next that lies in the window, piece by piece of the density."""
-    bridge = _bridge(table, row, place, bridges)
+    bridge = bridge_after(table, row, place, bridges)
     certain = certainty(bridge)
     if certain == 0:
         return
     knots_us = (0, when.from_us - when.start_us, when.to_us - when.start_us, when.end_us - when.start_us)
     for piece in range(3):
-        start_s = max(table[row, _S], knots_us[piece] / 1e6)
-        end_s = min(table[row + 1, _S], knots_us[piece + 1] / 1e6)
+        start_s = max(table[row, AT_S], knots_us[piece] / 1e6)
+        end_s = min(table[row + 1, AT_S], knots_us[piece + 1] / 1e6)
         if start_s >= end_s:
             continue
         if certain == 1:
@@ -281,14 +216,14 @@ def _add_piece(
     tolerance: float,
     sums: Floats,
 ) -> None:
-    before_s = table[row, _S]
+    before_s = table[row, AT_S]
     start, end = (start_s - before_s) / bridge.seconds, (end_s - before_s) / bridge.seconds
     found = integrate(
         bridge,
         start,
         end,
-        _inside(table, row, place) if start == 0 else probability_at(bridge, start),
-        _inside(table, row + 1, place) if end == 1 else probability_at(bridge, end),
+        inside_at(table, row, place) if start == 0 else probability_at(bridge, start),
+        inside_at(table, row + 1, place) if end == 1 else probability_at(bridge, end),
         density_per_s(when, start_s),
         density_per_s(when, end_s),
         tolerance,
@@ -304,115 +239,7 @@ def _add_piece(
 def _sharpen(table: Floats, place: Place, bridges: Bridges, sums: Floats) -> None:
     """Seek the highest probability between the points beside the one that it was found at."""
     row = int(sums[_BRIDGE])
-    bridge = _bridge(table, row, place, bridges)
+    bridge = bridge_after(table, row, place, bridges)
     highest, part = highest_between(bridge, sums[_FROM_PART], sums[_TO_PART])
     if highest > sums[_HIGHEST]:
-        sums[_HIGHEST], sums[_HIGHEST_S] = highest, table[row, _S] + part * bridge.seconds
-
-
-@kernel
-def _is_joined(table: Floats, row: int, bridges: Bridges) -> bool:
-    gap_s = table[row + 1, _S] - table[row, _S]
-    return gap_s <= bridges.max_gap_s and not is_jump(
-        table[row, _LON],
-        table[row, _LAT],
-        table[row + 1, _LON],
-        table[row + 1, _LAT],
-        table[row, _SIGMA],
-        table[row + 1, _SIGMA],
-        gap_s,
-        bridges.max_speed_mps,
-    )
-
-
-@kernel
-def _is_far(table: Floats, row: int, other: int, place: Place, bridges: Bridges) -> bool:
-    """Say whether the box about two fixes is certainly out of the circle's reach, whatever the mobility. 2 ns."""
-    blur_m = max(table[row, _SIGMA], table[other, _SIGMA])
-    variance_m2 = blur_m * blur_m + place.sigma_m * place.sigma_m
-    variance_m2 += (table[other, _S] - table[row, _S]) / 4 * bridges.most_mobility_m2ps
-    outside_m = max(_apart(table[row, _EAST], table[other, _EAST]), _apart(table[row, _NORTH], table[other, _NORTH]))
-    outside_m -= place.radius_m
-    return outside_m > 0 and outside_m * outside_m > CERTAIN * CERTAIN * variance_m2
-
-
-@kernel
-def _apart(one: float, other: float) -> float:
-    """How far the stretch between two numbers is from 0; not over 0 where it is in it."""
-    return max(one, -other) if one < other else max(other, -one)
-
-
-@kernel
-def _inside(table: Floats, row: int, place: Place) -> float:
-    """Give the probability at a fix."""
-    if math.isnan(table[row, _INSIDE]):
-        _locate(table, row, place)
-        x_m, y_m, sigma_m = table[row, _X], table[row, _Y], table[row, _SIGMA]
-        blur_m = math.sqrt(sigma_m * sigma_m + place.sigma_m * place.sigma_m)
-        table[row, _INSIDE] = inside_probability(math.sqrt(x_m * x_m + y_m * y_m), place.radius_m, blur_m)
-    return float(table[row, _INSIDE])
-
-
-@kernel
-def _locate(table: Floats, row: int, place: Place) -> None:
-    if math.isnan(table[row, _X]):
-        lon_deg, lat_deg = table[row, _LON] / E7_PER_DEGREE, table[row, _LAT] / E7_PER_DEGREE
-        table[row, _X], table[row, _Y] = offset_m(place.lon_deg, place.lat_deg, lon_deg, lat_deg)
-
-
-@kernel
-def _bridge(table: Floats, row: int, place: Place, bridges: Bridges) -> Bridge:
-    """Build the bridge from a row to the next."""
-    _locate(table, row, place)
-    _locate(table, row + 1, place)
-    return Bridge(
-        table[row, _X],
-        table[row, _Y],
-        table[row + 1, _X] - table[row, _X],
-        table[row + 1, _Y] - table[row, _Y],
-        table[row + 1, _S] - table[row, _S],
-        _mobility_m2ps(table, row, place, bridges),
-        table[row, _SIGMA] * table[row, _SIGMA],
-        table[row + 1, _SIGMA] * table[row + 1, _SIGMA],
-        place.sigma_m * place.sigma_m,
-        place.radius_m,
-    )
-
-
-@kernel
-def _mobility_m2ps(table: Floats, row: int, place: Place, bridges: Bridges) -> float:
-    first, end = max(row - WINDOW + 1, 1), min(row + WINDOW + 1, table.shape[0] - 1)
-    seconds = 0.0
-    for other in range(first, end):
-        if math.isnan(table[other, _TURN]):
-            _leave_out(table, other, place, bridges)
-        seconds += table[other, _TURN]
-    least, most = bridges.least_mobility_m2ps, bridges.most_mobility_m2ps
-    if seconds > 0:
-        return likeliest_mobility(table[first:end, _TURN:], least, most)
-    x_m, y_m = table[row + 1, _X] - table[row, _X], table[row + 1, _Y] - table[row, _Y]
-    seconds = table[row + 1, _S] - table[row, _S]
-    return float(min(max((x_m * x_m + y_m * y_m) / (2 * seconds), least), most))
-
-
-@kernel
-def _leave_out(table: Floats, row: int, place: Place, bridges: Bridges) -> None:
-    """Set what leaving out a fix tells; nothing where it is not joined to both its neighbours."""
-    turn = table[row, _TURN:]
-    if not (_is_joined(table, row - 1, bridges) and _is_joined(table, row, bridges)):
-        turn[:] = 0
-        return
-    for other in range(row - 1, row + 2):
-        _locate(table, other, place)
-    before_s, after_s = table[row, _S] - table[row - 1, _S], table[row + 1, _S] - table[row, _S]
-    part = before_s / (before_s + after_s)
-    left_out(
-        before_s,
-        after_s,
-        table[row, _X] - (1 - part) * table[row - 1, _X] - part * table[row + 1, _X],
-        table[row, _Y] - (1 - part) * table[row - 1, _Y] - part * table[row + 1, _Y],
-        table[row - 1, _SIGMA] * table[row - 1, _SIGMA],
-        table[row, _SIGMA] * table[row, _SIGMA],
-        table[row + 1, _SIGMA] * table[row + 1, _SIGMA],
-        turn,
-    )
+        sums[_HIGHEST], sums[_HIGHEST_S] = highest, table[row, AT_S] + part * bridge.seconds

@@ -9,8 +9,8 @@ from geo.jit import kernel
 from geo.wgs84 import distance_m
 from matcher.fixes import Fixes, Flags, Floats
 from matcher.jumps import R999_PER_SIGMA, is_jump
-from matcher.presence import Place
 from matcher.trails import E7_PER_DEGREE, Ints, Longs
+from matcher.window import Place
 
 
 class Reach(NamedTuple):

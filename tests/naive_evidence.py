@@ -220,3 +220,29 @@ def _turning_points(prisms: list[Prism], to_s: float, speed_mps: float) -> list[
     if speed_mps > 0:
         points |= {prism.at_s + side * prism.gap_m / speed_mps for prism in prisms for side in (-1, 1)}
     return sorted(point for point in points if 0 <= point <= to_s)
+
+
+def simulated_ever_inside(scene: Scene, paths: int = 1500, steps: int = 120, seed: int = 1) -> float:
+    """The share of paths, drawn from the fixes' errors, the place's and the bridges', that are ever in the circle."""
+    generator = np.random.default_rng(seed)
+    start_s, _, _, end_s = scene.knots_s
+    centre = generator.normal(0, 1, (paths, 2)) * scene.sigma_m
+    ends = [
+        np.array(plane(scene, fix)) + generator.normal(0, 1, (paths, 2)) * fix.sigma_m - centre for fix in scene.fixes
+    ]
+    is_inside = np.zeros(paths, np.bool_)
+    for fix, end in zip(scene.fixes, ends, strict=True):
+        if start_s <= fix.at_s <= end_s:
+            is_inside |= np.hypot(*end.T) <= scene.radius_m
+    for i in range(len(scene.fixes) - 1):
+        if not joined(scene, i):
+            continue
+        seconds = scene.fixes[i + 1].at_s - scene.fixes[i].at_s
+        step_m = math.sqrt(mobility(scene, i) * seconds / steps)
+        walk = np.cumsum(generator.normal(0, step_m, (paths, steps, 2)), axis=1)
+        part = (np.arange(steps) + 1) / steps
+        walk += part[:, None] * (ends[i + 1] - walk[:, -1])[:, None] + (1 - part)[:, None] * ends[i][:, None]
+        at_s = scene.fixes[i].at_s + part * seconds
+        within = (at_s >= start_s) & (at_s <= end_s)
+        is_inside |= np.any(np.hypot(walk[:, within, 0], walk[:, within, 1]) <= scene.radius_m, axis=1)
+    return float(is_inside.mean())

@@ -6,19 +6,19 @@ import pytest
 
 from matcher.crime_time import CrimeTime
 from matcher.fixes import Fixes
-from matcher.presence import NO_TIME_US, Bridges, Place, presence, shifted_presence
+from matcher.presence import NO_TIME_US, presence, shifted_presence
+from matcher.window import Bridges, Place
 from tests import naive_evidence
-from tests.naive_evidence import Fix, Scene
+from tests.walks import LAT_DEG, LON_DEG, as_arrays, fixes_about, walk_past
 
 BRIDGES = Bridges(max_gap_s=300, max_speed_mps=60, least_mobility_m2ps=1, most_mobility_m2ps=2500)
-LON_DEG, LAT_DEG = -2.587, 51.4545
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_the_window_adds_up_to_what_a_dense_integration_gives(seed: int) -> None:
-    scene = _scene(Random(seed))
+    scene = walk_past(Random(seed))
     dense = naive_evidence.dense_presence(scene)
-    found = presence(*_as_arrays(scene), BRIDGES)
+    found = presence(*as_arrays(scene), BRIDGES)
     length_s = scene.knots_s[3] - scene.knots_s[0]
     assert found.at_crime == pytest.approx(dense.at_crime, abs=1e-4)
     assert found.inside_s / length_s == pytest.approx(dense.inside_s / length_s, abs=1e-4)
@@ -29,7 +29,7 @@ def test_the_window_adds_up_to_what_a_dense_integration_gives(seed: int) -> None
 
 
 def test_the_scenes_hold_every_kind_of_presence() -> None:
-    found = [presence(*_as_arrays(_scene(Random(seed))), BRIDGES) for seed in range(60)]
+    found = [presence(*as_arrays(walk_past(Random(seed))), BRIDGES) for seed in range(60)]
     assert sum(one.highest > one.seen + 0.05 for one in found) >= 6
     assert sum(0.02 < one.at_crime < 0.98 for one in found) >= 15
     assert sum(one.known < 0.99 for one in found) >= 10
@@ -37,7 +37,7 @@ def test_the_scenes_hold_every_kind_of_presence() -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_other_days_are_as_if_they_were_the_day(seed: int) -> None:
-    fixes, place, when = _as_arrays(_scene(Random(seed)))
+    fixes, place, when = as_arrays(walk_past(Random(seed)))
     shifts_us = np.array([-700_000_000, -1_000_000, 0, 400_000_000])
     shifted = shifted_presence(fixes, place, when, BRIDGES, shifts_us)
     for i, shift_us in enumerate(shifts_us.tolist()):
@@ -47,7 +47,7 @@ def test_other_days_are_as_if_they_were_the_day(seed: int) -> None:
 
 
 def test_a_car_that_passes_between_two_fixes_is_inferred_and_not_seen() -> None:
-    fixes = _fixes([(60.0 * i, -3000.0 + 1000 * i + 500, 20.0, 5.0) for i in range(6)])
+    fixes = fixes_about([(60.0 * i, -3000.0 + 1000 * i + 500, 20.0, 5.0) for i in range(6)])
     found = presence(fixes, Place(LON_DEG, LAT_DEG, 100.0, 8.0), CrimeTime(0, 0, 300_000_000, 300_000_000), BRIDGES)
     assert found.seen < 0.01
     assert found.highest > 0.5
@@ -56,27 +56,27 @@ def test_a_car_that_passes_between_two_fixes_is_inferred_and_not_seen() -> None:
 
 
 def test_in_a_gap_that_is_too_long_nothing_is_known() -> None:
-    fixes = _fixes([(0.0, 0.0, 0.0, 5.0), (301.0, 0.0, 0.0, 5.0)])
+    fixes = fixes_about([(0.0, 0.0, 0.0, 5.0), (301.0, 0.0, 0.0, 5.0)])
     place = Place(LON_DEG, LAT_DEG, 100.0, 8.0)
     found = presence(fixes, place, CrimeTime(0, 0, 301_000_000, 301_000_000), BRIDGES)
     assert (found.at_crime, found.known, found.covered_s, found.inside_s) == (0, 0, 0, 0)
     assert found.highest == found.seen > 0.99
     assert found.highest_us == found.seen_us == 0
-    shorter = _fixes([(0.0, 0.0, 0.0, 5.0), (300.0, 0.0, 0.0, 5.0)])
+    shorter = fixes_about([(0.0, 0.0, 0.0, 5.0), (300.0, 0.0, 0.0, 5.0)])
     found = presence(shorter, place, CrimeTime(0, 0, 300_000_000, 300_000_000), BRIDGES)
     assert found.known == pytest.approx(1)
     assert found.at_crime > 0.7
 
 
 def test_over_a_jump_no_line_is_drawn() -> None:
-    fixes = _fixes([(0.0, -3000.0, 0.0, 5.0), (60.0, 3000.0, 0.0, 5.0)])
+    fixes = fixes_about([(0.0, -3000.0, 0.0, 5.0), (60.0, 3000.0, 0.0, 5.0)])
     found = presence(fixes, Place(LON_DEG, LAT_DEG, 100.0, 8.0), CrimeTime(0, 0, 60_000_000, 60_000_000), BRIDGES)
     assert (found.highest, found.highest_us, found.known) == (0, NO_TIME_US, 0)
 
 
 def test_the_uncertainty_of_the_place_is_added_once_and_not_to_each_fix() -> None:
     # In mid-bridge the fixes' own variances halve, the place's does not.
-    fixes = _fixes([(0.0, 80.0, 0.0, 3.0), (2.0, 80.0, 0.0, 3.0)])
+    fixes = fixes_about([(0.0, 80.0, 0.0, 3.0), (2.0, 80.0, 0.0, 3.0)])
     place = Place(LON_DEG, LAT_DEG, 100.0, 60.0)
     found = presence(fixes, place, CrimeTime(0, 0, 2_000_000, 2_000_000), BRIDGES)
     assert found.at_crime == pytest.approx(naive_evidence.inside_probability(80.0, 100.0, 60.1), abs=0.002)
@@ -84,7 +84,7 @@ def test_the_uncertainty_of_the_place_is_added_once_and_not_to_each_fix() -> Non
 
 @pytest.mark.parametrize("at_s", [[], [-500.0], [500.0], [-500.0, 500.0]])
 def test_a_window_without_fixes_says_nothing(at_s: list[float]) -> None:
-    fixes = _fixes([(at, 0.0, 0.0, 5.0) for at in at_s])
+    fixes = fixes_about([(at, 0.0, 0.0, 5.0) for at in at_s])
     found = presence(fixes, Place(LON_DEG, LAT_DEG, 100.0, 8.0), CrimeTime(0, 0, 60_000_000, 60_000_000), BRIDGES)
     assert found == (0, NO_TIME_US, 0, NO_TIME_US, 0, 0, 0, 0)
 
@@ -104,53 +104,3 @@ def test_a_fix_near_the_edge_of_the_map_is_not_far(lon_deg: float, lat_deg: floa
     found = presence(fixes, place, CrimeTime(0, 0, 60_000_000, 60_000_000), BRIDGES)
     assert found.seen > 0.9
     assert found.at_crime > 0.7
-
-
-def _scene(random: Random) -> Scene:
-    """A walk about a crime, from parked to driving, with fixes of every quality at uneven times."""
-    at_s, x_m, y_m = -random.uniform(0, 600), random.gauss(0, 300), random.gauss(0, 300)
-    speed_mps = random.choice([0.1, 2.0, 6.0])
-    often_s = random.choice([10.0, 60.0, 120.0])
-    fixes = []
-    for _ in range(random.randrange(2, 40)):
-        sigma_m = random.choice([1.2, 5.0, 12.0, 40.0, 120.0])
-        off_m = [random.gauss(0, sigma_m) for _ in range(2)]
-        fixes.append((at_s, x_m + off_m[0], y_m + off_m[1], sigma_m))
-        step_s = often_s * random.choice([0.5, 1, 1, 1, 1, 2, 8])
-        at_s += round(step_s, 6)
-        x_m += random.gauss(0, speed_mps * step_s) - x_m * min(step_s / 200, 1)
-        y_m += random.gauss(0, speed_mps * step_s) - y_m * min(step_s / 200, 1)
-    from_s, to_s = sorted(random.uniform(0, 1500) for _ in range(2))
-    padding_s = random.choice([0.0, 600.0])
-    knots_s = tuple(round(knot_s, 6) for knot_s in (from_s - padding_s, from_s, to_s, to_s + padding_s))
-    shown = []
-    for fix_s, fix_x_m, fix_y_m, sigma_m in fixes:
-        lon_e7, lat_e7 = _degrees_e7(fix_x_m, fix_y_m)
-        shown.append(Fix(round(fix_s, 6), lon_e7 / 1e7, lat_e7 / 1e7, sigma_m))
-    place_sigma_m = random.choice([0.0, 8.2, 20.4])
-    return Scene(shown, LON_DEG, LAT_DEG, 100.0, place_sigma_m, (knots_s[0], knots_s[1], knots_s[2], knots_s[3]))
-
-
-def _as_arrays(scene: Scene) -> tuple[Fixes, Place, CrimeTime]:
-    fixes = Fixes(
-        np.array([round(fix.at_s * 1e6) for fix in scene.fixes]),
-        np.array([round(fix.lon_deg * 1e7) for fix in scene.fixes], np.int32),
-        np.array([round(fix.lat_deg * 1e7) for fix in scene.fixes], np.int32),
-        np.array([fix.sigma_m for fix in scene.fixes]),
-        np.ones(len(scene.fixes), np.bool_),
-    )
-    when = CrimeTime(*(round(knot_s * 1e6) for knot_s in scene.knots_s))
-    return fixes, Place(scene.lon_deg, scene.lat_deg, scene.radius_m, scene.sigma_m), when
-
-
-def _fixes(rows: list[tuple[float, float, float, float]]) -> Fixes:
-    """Fixes from (seconds, metres east and north of the place, σ)."""
-    at_s, x_m, y_m, sigma_m = np.array(rows, np.float64).reshape(-1, 4).T
-    degrees = np.array([_degrees_e7(x, y) for x, y in zip(x_m, y_m, strict=True)], np.int32).reshape(-1, 2)
-    return Fixes(
-        np.rint(at_s * 1e6).astype(np.int64), degrees[:, 0], degrees[:, 1], sigma_m, np.ones(at_s.size, np.bool_)
-    )
-
-
-def _degrees_e7(x_m: float, y_m: float) -> tuple[int, int]:
-    return round(LON_DEG * 1e7 + x_m / 0.0111320 / cos(radians(LAT_DEG))), round(LAT_DEG * 1e7 + y_m / 0.0111250)

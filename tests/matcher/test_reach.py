@@ -6,8 +6,8 @@ import numpy.typing as npt
 import pytest
 
 from matcher.fixes import Fixes
-from matcher.presence import Place
 from matcher.reach import Reach, reach
+from matcher.window import Place
 from tests import naive_evidence
 
 LON_DEG, LAT_DEG = -2.587, 51.4545
