@@ -164,6 +164,14 @@ def name_lines(
             if not _is_beside(line, cell, slot, table, beside_slots):
                 continue
             box = _short_lines_box(line, cell, slot)
+            spell = box[4] >> SPELL_BITS
+            if box[0] == box[1] and box[2] == box[3] and spell == box[5] >> SPELL_BITS and n < named_ping.size:
+                # Nearly always, and a call that takes arrays counts references to them.
+                bucket = bucket_of(table[0], table[1], box[0], box[2], spell)
+                named_ping[n] = first + k + 1
+                named_bucket[n] = bucket
+                n += (busy_slots[bucket] & slots_of_spell(box[4], box[5], spell)) != 0
+                continue
             n = _name_box(box, table, busy_slots, first + k + 1, n, named_ping, named_bucket)
         else:
             n = _name_long_line(

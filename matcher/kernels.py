@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.jit import kernel
-from geo.wgs84 import distance_m, offset_m
+from geo.wgs84 import distance_m, offset_and_distance_m
 from matcher.candidates import Candidates, Line, LineRule, is_too_fast
 from matcher.hits import NO_TIME_US, Hits
 from matcher.incidents import Incidents
@@ -103,11 +103,10 @@ def _stay_on_line(line: Line, circle: Circle, from_us: int, to_us: int, max_spee
     lon_deg, lat_deg, radius_m = circle
     if is_too_fast(lon0_e7, lat0_e7, lon1_e7, lat1_e7, end_us - start_us, max_speed_mps):
         return False, 0, 0, 0, math.inf
+    x_m, y_m, start_m = offset_and_distance_m(lon_deg, lat_deg, lon0_e7 / E7_PER_DEGREE, lat0_e7 / E7_PER_DEGREE)
+    end_x_m, end_y_m, end_m = offset_and_distance_m(lon_deg, lat_deg, lon1_e7 / E7_PER_DEGREE, lat1_e7 / E7_PER_DEGREE)
     # By the rule for pings and not by the plane's rounding, so that a stretch reaches the ping that lies inside.
-    starts_inside = distance_m(lon_deg, lat_deg, lon0_e7 / E7_PER_DEGREE, lat0_e7 / E7_PER_DEGREE) <= radius_m
-    ends_inside = distance_m(lon_deg, lat_deg, lon1_e7 / E7_PER_DEGREE, lat1_e7 / E7_PER_DEGREE) <= radius_m
-    x_m, y_m = offset_m(lon_deg, lat_deg, lon0_e7 / E7_PER_DEGREE, lat0_e7 / E7_PER_DEGREE)
-    end_x_m, end_y_m = offset_m(lon_deg, lat_deg, lon1_e7 / E7_PER_DEGREE, lat1_e7 / E7_PER_DEGREE)
+    starts_inside, ends_inside = start_m <= radius_m, end_m <= radius_m
     along_x_m, along_y_m = end_x_m - x_m, end_y_m - y_m
     enter, closest, leave = _stretch(x_m, y_m, along_x_m, along_y_m, radius_m, starts_inside, ends_inside)
 

@@ -64,10 +64,11 @@ def look_up(
         else:
             box, steps_back = _box_of_rest(run_times, run_lons, run_lats)
         steps_back += times[run] < times[before]
-        if steps_back:
-            device = _first_device_from(starts, device, before)
-            steps_back -= _first_pings_that_are_earlier(times, starts, device, begin, run, run_end)
-        is_sound &= steps_back == 0 and _is_in_range(box)
+        while starts[device] < before:
+            device += 1
+        is_sound &= _is_in_range(box) and (
+            steps_back == 0 or steps_back == _first_pings_that_are_earlier(times, starts, device, begin, run, run_end)
+        )
         if with_lines:
             box = _with_lines(box, times[before], lons[before], lats[before])
         for level in range(cell_bits.size):
@@ -77,10 +78,11 @@ def look_up(
             pings = name_pings(
                 run_times, run_lons, run_lats, run, cell, slot, table, busy_slots, pings, ping_named, ping_bucket
             )
-            at = before if with_lines else run_end
+            at, following = before if with_lines else run_end, device
             while at < run_end:
-                device = _first_device_from(starts, device, at + 1)
-                trail_end = min(starts[device], run_end)
+                while starts[following] <= at:
+                    following += 1
+                trail_end = min(starts[following], run_end)
                 lines = name_lines(
                     times[at:trail_end],
                     lons[at:trail_end],
@@ -148,14 +150,6 @@ def _with_lines(box: Box, time_us: int, lon_e7: int, lat_e7: int) -> Box:
         min(box[4], time_us),
         box[5],
     )
-
-
-@kernel
-def _first_device_from(starts: Longs, device: int, ping: int) -> int:
-    """The first device, from a given one on, that begins at a ping or later; D, where the trails end, at last."""
-    while starts[device] < ping:
-        device += 1
-    return device
 
 
 @kernel

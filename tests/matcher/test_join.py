@@ -98,6 +98,15 @@ def test_no_line_joins_two_devices() -> None:
     assert space_time_join(trails, incident_arrays([INCIDENT]), BETWEEN).incident.size == 0
 
 
+def test_no_line_joins_two_devices_whatever_the_sizes_of_the_incidents() -> None:
+    one = _trail([(100, -150, 0), (160, 150, 0)])
+    trails = Trails(np.array([1, 2]), np.array([0, 1, 2]), *one[2:])
+    incidents = [INCIDENT._replace(radius_m=radius_m) for radius_m in (50.0, 5_000.0, 50_000.0)]
+    hits = space_time_join(trails, incident_arrays(incidents), BETWEEN)
+    assert hits.incident.tolist() == [1, 1, 2, 2]
+    assert hits.inside_s.tolist() == [0, 0, 0, 0]
+
+
 def test_a_stay_is_clipped_to_the_window() -> None:
     hits = _join([(-60, 0, 10), (60, 0, 10), (540, 0, 10), (660, 0, 10)])
     assert (hits.enter_us[0], hits.leave_us[0]) == (0, 600 * S)
