@@ -46,6 +46,18 @@ class BadRecord(AppError):
     """The body decodes, but its one record is not acceptable."""
 
 
+class Conflict(AppError):
+    """The record stands in a way that does not allow this."""
+
+
+class PreconditionFailed(AppError):
+    """The record is not any more as the caller last saw it."""
+
+
+class PreconditionRequired(AppError):
+    """The caller has to say which state of the record it has seen."""
+
+
 class TooLarge(AppError):
     """The body is over the limit, before or after decompression."""
 
@@ -68,9 +80,12 @@ STATUS: dict[type[AppError], HTTPStatus] = {
     NotSignedIn: HTTPStatus.UNAUTHORIZED,
     NotAllowed: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnknownMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     BadRecord: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PreconditionRequired: HTTPStatus.PRECONDITION_REQUIRED,
     Busy: HTTPStatus.TOO_MANY_REQUESTS,
     DatabaseAway: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -34,6 +34,17 @@ def alert_number(alert: UUID) -> str:
     return "A-" + "".join(_CROCKFORD[(bits >> shift) & 31] for shift in range(35, -1, -5))
 
 
+def ids_of_alert_number(number: str) -> tuple[UUID, UUID] | None:
+    """Give the least and the greatest id that people call so, in either case of letters; None if it is no number."""
+    signs = number.upper().removeprefix("A-")
+    if len(number) != 10 or len(signs) != 8 or any(sign not in _CROCKFORD for sign in signs):
+        return None
+    bits = 0
+    for sign in signs:
+        bits = bits << 5 | _CROCKFORD.index(sign)
+    return UUID(int=bits << 88), UUID(int=(bits + 1 << 88) - 1)
+
+
 def _id(kind: str, *parts: str) -> UUID:
     # The unit separator is refused in references, so no two lists of parts give one text.
     return uuid5(NAMESPACE, "\x1f".join((kind, *parts)))

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from app import docs, health
 from app.accounts.routes import router as accounts
 from app.activations.routes import router as activations
+from app.alerts.review_routes import router as review
 from app.alerts.routes import router as alerts
 from app.caseloads.routes import router as caseloads
 from app.db import connect_pool
@@ -49,7 +50,19 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
     app.state.settings = settings
     app.state.database_url = database_url
     add_error_handlers(app)
-    nouns = (pings, devices, wearers, caseloads, accounts, activations, device_events, incidents, matching, alerts)
+    nouns = (
+        pings,
+        devices,
+        wearers,
+        caseloads,
+        accounts,
+        activations,
+        device_events,
+        incidents,
+        matching,
+        alerts,
+        review,
+    )
     for router in (*nouns, health.router, docs.router):
         app.include_router(router)
     app.add_middleware(RequestRecorder)

@@ -60,6 +60,20 @@ async def read_rows(request: Request, model: type[AnyRecord]) -> Rows[AnyRecord]
     return rows
 
 
+async def read_record(request: Request, model: type[AnyRecord]) -> AnyRecord:
+    """Read one JSON object. Raises as `read_rows` does."""
+    rows = check_rows([decode_json(await read_body(request))], model, is_single=True)
+    refuse_single(rows, rows.errors)
+    return rows.good[0].record
+
+
+def record_body_of(model: type[Record]) -> dict[str, Any]:
+    """Describe a body that `read_record` reads, as `body_of` does."""
+    schema = model.model_json_schema()
+    content = {"schema": schema, "example": schema.pop("example")}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
 def body_of(model: type[Record]) -> dict[str, Any]:
     """Describe a body that `read_rows` reads, for the API's description; the body itself is read from the request."""
     one = model.model_json_schema()
@@ -78,11 +92,13 @@ def refuse_single(rows: Rows[AnyRecord], errors: list[RowError]) -> None:
         raise BadRecord("The record is not acceptable; nothing was stored.", [e.model_dump() for e in errors])
 
 
-async def read_body(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Read a JSON body up to the limit. Raises UnknownMediaType or TooLarge."""
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnknownMediaType(f"This endpoint reads application/json, not {media_type}.")
+async def read_body(
+    request: Request, limit_bytes: int = MAX_BODY_BYTES, *, media_type: str = "application/json"
+) -> bytes:
+    """Read a body of one media type up to the limit. Raises UnknownMediaType or TooLarge."""
+    sent = request.headers.get("content-type", media_type).partition(";")[0].strip().lower()
+    if sent != media_type:
+        raise UnknownMediaType(f"This endpoint reads {media_type}, not {sent}.")
     if request.headers.get("content-encoding", "identity") != "identity":
         raise UnknownMediaType("This endpoint reads uncompressed bodies.")
     body = bytearray()

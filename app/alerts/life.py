@@ -33,7 +33,11 @@ class Revision(NamedTuple):
 
 
 def next_revision(standing: Standing | None, finding: Finding) -> Revision | None:
-    """Say how an alert changes; None if it does not. The same finding twice changes nothing the second time."""
+    """Say how an alert changes; None if it does not. The same finding twice changes nothing the second time.
+
+    What people decided stays as it is, bound to its revision; but nobody confirms a decision on evidence that it
+    was not made on, so an alert that awaits a second check goes back into review.
+    """
     if standing is None:
         return Revision(1, "raised", "new", "First match.", []) if finding.is_alerted else None
     changed = _changed(standing.evidence, finding.evidence)
@@ -43,7 +47,8 @@ def next_revision(standing: Standing | None, finding: Finding) -> Revision | Non
         return Revision(number, "reopened", "in_review", why, changed) if finding.is_alerted else None
     if not finding.is_alerted:
         return Revision(number, "withdrawn", "withdrawn", why, changed)
-    return Revision(number, "revised", standing.state, why, changed) if changed else None
+    state = "in_review" if standing.state == "awaiting_second_check" else standing.state
+    return Revision(number, "revised", state, why, changed) if changed else None
 
 
 def _changed(before: Json | None, after: Json | None) -> list[str]:

@@ -10,8 +10,8 @@ from fastapi.responses import StreamingResponse
 from app import metrics
 from app.access.keys import is_still_valid, requires
 from app.access.viewer import Viewer
-from app.alerts.reading import find_alert, find_last_position, list_alerts, read_stream
-from app.alerts.schemas import Alert, AlertPage
+from app.alerts.reading import find_alert, find_last_position, list_alerts, list_revisions, read_stream
+from app.alerts.schemas import AlertPage, ReviewedAlert, RevisionPage
 from app.db import Pool
 from app.pages import After, Limit, link_next
 from app.wake import Hints
@@ -81,10 +81,23 @@ async def stream_alerts(
 
 
 @router.get("/alerts/{alert_id}")
-async def get_alert(request: Request, viewer: Reader, alert_id: UUID) -> Alert:
-    """Give one alert as its last revision left it."""
+async def get_alert(request: Request, response: Response, viewer: Reader, alert_id: UUID) -> ReviewedAlert:
+    """Give one alert as it stands; send its ETag as If-Match with whatever you do with it."""
     async with request.app.state.pool.acquire() as connection, connection.transaction():
-        return await find_alert(connection, viewer, alert_id)
+        alert = await find_alert(connection, viewer, alert_id)
+    response.headers["ETag"] = alert.etag
+    return alert
+
+
+@router.get("/alerts/{alert_id}/revisions")
+async def get_revisions(
+    request: Request, response: Response, viewer: Reader, alert_id: UUID, after: After = 0, limit: Limit = 100
+) -> RevisionPage:
+    """Give what the matcher has said of an alert over time, the oldest first, a page at a time."""
+    async with request.app.state.pool.acquire() as connection, connection.transaction():
+        revisions = await list_revisions(connection, viewer, alert_id, after, limit)
+    last = revisions[-1].revision if revisions else after
+    return RevisionPage(revisions=revisions, next=link_next(request, response, last, len(revisions), limit))
 
 
 async def _events(pool: Pool, hints: Hints, viewer: Viewer, position: int) -> AsyncIterator[str]:

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import BaseModel, ConfigDict
 
+from app.alerts.etag import etag_of
 from app.identity import alert_number
 from app.matching.schemas import EVIDENCE_EXAMPLE, MATCH_EXAMPLE
 
@@ -64,27 +65,102 @@ class Alert(BaseModel):
     revised_at: datetime
 
 
+REVIEWED_EXAMPLE: dict[str, Any] = {
+    **EXAMPLE,
+    "state": "decided",
+    "etag": '"2-1"',
+    "assignee": "PO Nowak",
+    "decision_id": "4d0d7a53-1b5e-4f0a-9a70-0f4f6f2f7d11",
+    "decision": "explained",
+    "decided_on_revision": 1,
+    "is_revised_since": True,
+}
+
+
+class ReviewedAlert(Alert):
+    """An alert as it stands: its last revision, and what people have made of it."""
+
+    model_config = ConfigDict(json_schema_extra={"example": REVIEWED_EXAMPLE})
+
+    etag: str  # for If-Match
+    assignee: str | None
+    decision_id: UUID | None  # of the last decision, whatever came of the alert since
+    decision: str | None
+    decided_on_revision: int | None
+    is_revised_since: bool  # the evidence is another than that which was decided on
+
+
+class AlertRevision(BaseModel):
+    """One revision of an alert."""
+
+    revision: int
+    kind: str
+    why: str
+    changed: list[str]
+    incident_version: int
+    evidence: dict[str, Any] | None
+    revised_at: datetime
+
+
+REVISION_EXAMPLE: dict[str, Any] = {
+    "revision": 2,
+    "kind": "revised",
+    "why": EXAMPLE["why"],
+    "changed": EXAMPLE["changed"],
+    "incident_version": 1,
+    "evidence": EVIDENCE_EXAMPLE,
+    "revised_at": EXAMPLE["revised_at"],
+}
+
+
+class RevisionPage(BaseModel):
+    """A page of an alert's revisions, the oldest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"revisions": [REVISION_EXAMPLE], "next": None}})
+
+    revisions: list[AlertRevision]
+    next: int | None
+
+
 class AlertPage(BaseModel):
     """A page of alerts in the order in which they were raised."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"alerts": [EXAMPLE], "next": None}})
+    model_config = ConfigDict(json_schema_extra={"example": {"alerts": [REVIEWED_EXAMPLE], "next": None}})
 
-    alerts: list[Alert]
+    alerts: list[ReviewedAlert]
     next: int | None
 
 
 def alert_of(row: asyncpg.Record) -> Alert:
     """Make an alert from a row that has every column of `app.alerts.reading`."""
-    return Alert(
-        number=alert_number(row["alert_id"]),
-        incident=AlertIncident(
+    return Alert(**_shown(row))
+
+
+def reviewed_alert_of(row: asyncpg.Record) -> ReviewedAlert:
+    """Make an alert as it stands from a row of `app.alerts.reading.LIST`."""
+    decided_on = row["decided_on_revision"]
+    return ReviewedAlert(
+        etag=etag_of(row["revision"], row["touches"]),
+        assignee=row["assignee"],
+        decision_id=row["decision_id"],
+        decision=row["decision"],
+        decided_on_revision=decided_on,
+        is_revised_since=decided_on is not None and decided_on < row["revision"],
+        **_shown(row),
+    )
+
+
+def _shown(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "number": alert_number(row["alert_id"]),
+        "incident": AlertIncident(
             incident_id=row["incident_id"],
             force=row["force"],
             reference=row["incident_reference"],
             version=row["incident_version"],
             offence=row["offence"],
         ),
-        wearer=AlertWearer(wearer_id=row["wearer_id"], reference=row["wearer_reference"]),
+        "wearer": AlertWearer(wearer_id=row["wearer_id"], reference=row["wearer_reference"]),
         **{
             name: row[name]
             for name in (
@@ -100,4 +176,4 @@ def alert_of(row: asyncpg.Record) -> Alert:
                 "revised_at",
             )
         },
-    )
+    }

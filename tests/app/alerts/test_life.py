@@ -35,6 +35,14 @@ def test_other_evidence_revises_and_leaves_the_state(state: str) -> None:
     )
 
 
+def test_other_evidence_brings_what_awaits_a_second_check_back_into_review() -> None:
+    standing = Standing("awaiting_second_check", 1, 1, NEAR)
+    revision = next_revision(standing, Finding(1, NEARER, is_alerted=True))
+    assert revision is not None
+    assert (revision.kind, revision.state) == ("revised", "in_review")
+    assert next_revision(standing, Finding(2, NEAR, is_alerted=True)) is None
+
+
 def test_an_alert_whose_match_falls_below_is_withdrawn_once() -> None:
     revision = next_revision(Standing("decided", 2, 1, NEAR), Finding(2, LINE, is_alerted=False))
     assert revision is not None
