@@ -37,9 +37,10 @@ def space_time_join(
     threads. `matcher.hits.Hits` says what a hit is and what each column holds. Without `between` pings alone count.
     Pings beyond the latitudes of incidents are read like any other. Empty trails or no incidents give no hits.
 
-    Cost grows with the pings plus the candidates of the grid (docs/decisions/0001-the-join.md); incidents that are
-    joined again and again are given as their `incident_grid`. Memory: 16 bytes an incident for each part of the work,
-    besides the hits. The threads share the devices, so one device alone is joined on one thread.
+    Cost grows with the pings plus the candidates of the grid (docs/decisions/0007-the-scan.md); incidents that are
+    joined again and again are given as their `incident_grid`. The threads share the devices, so one device alone is
+    joined on one thread. Memory for each thread, besides the hits: 16 bytes an incident, and lists of up to 40 MB that
+    are mostly left untouched, 13 MB more for each further level of the grid.
 
     Raises ValueError if arrays do not fit each other or a value is out of its range.
     """

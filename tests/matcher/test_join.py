@@ -202,10 +202,11 @@ def test_a_line_bends_over_the_edge_of_a_cell_in_which_its_pings_are_not() -> No
 
 
 @pytest.mark.parametrize("slot", [0, 1, 15, 30, 31])
+@pytest.mark.parametrize("slots", [0, 1, 40])
 @pytest.mark.parametrize("between", [None, BETWEEN])
-def test_every_slot_of_a_spell_is_seen(slot: int, between: Between | None) -> None:
+def test_every_slot_of_a_spell_is_seen(slot: int, slots: int, between: Between | None) -> None:
     start_s = (5 * 2**36 + slot * 2**31) // S + 100
-    incident = INCIDENT._replace(from_us=start_s * S, to_us=(start_s + 60) * S)
+    incident = INCIDENT._replace(from_us=start_s * S - slots * 2**31, to_us=(start_s + 60) * S)
     assert _join([(start_s + 10, 0, 50), (start_s + 20, 0, 50)], incident, between).n_pings.tolist() == [2]
 
 
