@@ -36,9 +36,9 @@ def reach(
     the first fix and after the last only one of them. The least over all such stretches that meet the window is the
     speed needed.
 
-    One false fix must never clear anyone: each in turn is left out, and the least of all is taken. Nor must a jump:
-    of neighbours that nobody could have come between, the sum says nothing, because one of them is false. And a fix
-    that was set aside but lies in the circle, within the window, forbids exclusion.
+    One false fix must never clear anyone: each in turn is left out, and the least of all is taken. Nor must a jump: of
+    neighbours that nobody could have come between one is false, so between them the one that excludes less counts.
+    And a fix that was set aside but lies in the circle, within the window, forbids exclusion.
 
     fixes, set_aside: as `set_aside_jumps` parts them. Only those that `can_exclude` are looked at: in the window, the
     last two before it and the first two after it. unsound_us: (U, 2), stretches from-to in which strap, power or
@@ -150,9 +150,13 @@ def _needed_mps(at_s: Floats, gap_m: Floats, is_jump_after: Flags, length_s: flo
             if t1 > length_s or t2 < 0:
                 continue
             d1, d2 = (0.0 if is_first else gap_m[i]), (0.0 if is_last else gap_m[j])
-            needed = max(_ratio(d1, length_s - t1), _ratio(d2, t2))
-            if not (is_first or is_last or is_jump_after[i, left_out]):
-                needed = max(needed, _ratio(d1 + d2, t2 - t1))
+            to_come, to_go = _ratio(d1, length_s - t1), _ratio(d2, t2)
+            if is_first or is_last:
+                needed = max(to_come, to_go)
+            elif is_jump_after[i, left_out]:
+                needed = min(to_come, to_go)
+            else:
+                needed = max(to_come, to_go, _ratio(d1 + d2, t2 - t1))
             least = min(least, needed)
     # The last fix left out alone, or no fix at all.
     return 0.0 if at_s.size < 2 else least

@@ -27,7 +27,7 @@ def test_it_is_about_the_share_of_simulated_paths_that_are_ever_inside() -> None
         assert 0.005 < simulated < 0.995
         assert highest <= found <= 1
         off.append(found - simulated)
-    assert min(off) > -0.06
+    assert min(off) > -0.12
     assert max(off) < 0.15
     assert np.mean(np.abs(off)) < 0.06
 

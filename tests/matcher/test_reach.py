@@ -33,9 +33,15 @@ def test_one_false_fix_never_clears_anyone() -> None:
     assert not _reach(false).is_excluded
 
 
-def test_two_fixes_that_nobody_could_come_between_exclude_nothing_between_them() -> None:
-    rows = [(-120.0, 0.0), (-60.0, 0.0), (0.0, 0.0), (200.0, 50_000.0), (260.0, 50_000.0)]
-    assert not _reach(rows, to_s=200).is_excluded
+def test_of_two_fixes_that_nobody_could_come_between_the_one_that_excludes_less_counts() -> None:
+    # Two false fixes in a row, 100 km off, between true ones 3 km from the crime.
+    rows = [(-120.0, 3000.0), (-60.0, 3000.0), (300.0, 1e5), (360.0, 1e5), (660.0, 3000.0), (720.0, 3000.0)]
+    found = _reach(rows)
+    assert not found.is_excluded
+    assert found.needed_mps == pytest.approx((3000 - 100 - R999_M) / 720, rel=1e-3)
+    # Where one can be reached from the other, both count.
+    reached = [(-120.0, 12e3), (-60.0, 12e3), (300.0, 20e3), (360.0, 20e3), (660.0, 12e3), (720.0, 12e3)]
+    assert _reach(reached).is_excluded
 
 
 def test_a_fix_set_aside_forbids_exclusion_only_where_it_lies_in_the_circle_and_window() -> None:
