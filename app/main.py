@@ -16,6 +16,7 @@ from app.db import connect_pool
 from app.device_events.routes import router as device_events
 from app.devices.routes import router as devices
 from app.errors import add_error_handlers
+from app.feeds.routes import router as feeds
 from app.incidents.routes import router as incidents
 from app.matching.matcher import running_matcher
 from app.matching.profiles import publish_built_in
@@ -52,6 +53,7 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
     add_error_handlers(app)
     nouns = (
         pings,
+        feeds,
         devices,
         wearers,
         caseloads,

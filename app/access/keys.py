@@ -108,16 +108,17 @@ async def is_still_valid(connection: Connection, viewer: Viewer) -> bool:
 class KeyRequired(SecurityBase):
     """A dependency that gives the request's viewer: whom its key stands for, if the key has the scope."""
 
-    def __init__(self, scope: str | None) -> None:
+    def __init__(self, scope: str | None, *, takes_basic_json: bool) -> None:
         assert scope is None or scope in SCOPES, scope
         self.scope = scope
+        self.takes_basic_json = takes_basic_json
         # The description of the API gets its security requirements from these two (app/docs.py).
         self.model = HTTPBearer(description="An API key, made by `trailmatch key create`.")
         self.scheme_name = scope or ANY_SCOPE
 
     async def __call__(self, request: Request) -> Viewer:
         """Raises NotSignedIn without a valid key and NotAllowed if the key lacks the scope."""
-        key = _key_of(request)
+        key = _key_of(request, takes_basic_json=self.takes_basic_json)
         async with request.app.state.pool.acquire() as connection:
             viewer = await find_viewer(connection, key, request.state.request_id)
         if self.scope is not None and self.scope not in viewer.scopes:
@@ -128,20 +129,25 @@ class KeyRequired(SecurityBase):
 ANY_SCOPE = "key"
 
 
-def requires(scope: str | None) -> KeyRequired:
+def requires(scope: str | None, *, takes_basic_json: bool = False) -> KeyRequired:
     """Make a dependency that gives the request's viewer; None asks for a valid key of any scope.
+
+    `takes_basic_json` lets clients that know no other way send the key as the password of Basic credentials with a
+    body that says that it is JSON.
 
     The dependency raises NotSignedIn without a valid key and NotAllowed if the key lacks the scope.
     """
-    return KeyRequired(scope)
+    return KeyRequired(scope, takes_basic_json=takes_basic_json)
 
 
-def _key_of(request: Request) -> str:
+def _key_of(request: Request, *, takes_basic_json: bool) -> str:
     method, _, credentials = request.headers.get("authorization", "").partition(" ")
     if method.lower() == "bearer" and credentials:
         return credentials.strip()
-    # A browser resends Basic credentials by itself, so they open nothing that changes anything.
-    if method.lower() == "basic" and request.method == "GET":
+    # A browser resends Basic credentials by itself, so they open nothing that changes anything; but it sends no
+    # JSON for another site's page without asking us first, and we answer no such question.
+    is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    if method.lower() == "basic" and (request.method == "GET" or (takes_basic_json and is_json)):
         try:
             return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):

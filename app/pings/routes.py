@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Request, Response
 from app import metrics
 from app.access.keys import requires
 from app.access.viewer import Viewer
-from app.errors import NotAllowed
 from app.pages import After, Limit, link_next
 from app.pings.body import read_body
 from app.pings.checks import time_bounds
@@ -17,7 +16,8 @@ from app.pings.delivery import Delivery, Limits, read_delivery
 from app.pings.examples import REQUEST_BODY
 from app.pings.rejects import list_rejects
 from app.pings.schemas import PingError, PingReceipt, RejectedPage
-from app.pings.store import PingStore, Receipt
+from app.pings.store import Receipt
+from app.pings.taking import refuse_others, take_delivery
 from app.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["pings"])
@@ -36,8 +36,7 @@ async def post_pings(request: Request, viewer: Writer) -> PingReceipt:
     The answer comes once the batch is on disk. Send a batch again whenever its answer was lost: what is stored
     already is counted as duplicates.
     """
-    if viewer.kind not in {"contractor", "operator"}:
-        raise NotAllowed(f"Pings come from tag contractors; {viewer.organisation} is a {viewer.kind} organisation.")
+    refuse_others(viewer)
     settings: Settings = request.app.state.settings
     started = time.perf_counter()
     body = await read_body(request, settings.max_body_bytes)
@@ -45,9 +44,8 @@ async def post_pings(request: Request, viewer: Writer) -> PingReceipt:
     now_us = time.time_ns() // 1_000
     bounds = time_bounds(now_us, settings.ping_retention_days)
     delivery = await compute(len(body.content), read_delivery, body, limits, bounds)
-    receipt = await _store_of(request).store(viewer, delivery)
+    receipt = await take_delivery(request, viewer, delivery, now_us)
     metrics.INGEST_SECONDS.observe(time.perf_counter() - started)
-    _count(delivery, receipt, now_us)
     return _answer(delivery, receipt)
 
 
@@ -63,22 +61,6 @@ async def get_rejected(
         rejected = await list_rejects(connection, viewer, after, limit)
     last = rejected[-1].reject_id if rejected else after
     return RejectedPage(rejected=rejected, next=link_next(request, response, last, len(rejected), limit))
-
-
-def _store_of(request: Request) -> PingStore:
-    """The one store of this application, which remembers its database's devices and partitions."""
-    state = request.app.state
-    if not hasattr(state, "ping_store"):
-        state.ping_store = PingStore(state.pool)
-    store: PingStore = state.ping_store
-    return store
-
-
-def _count(delivery: Delivery, receipt: Receipt, now_us: int) -> None:
-    for outcome in ("accepted", "duplicates", "conflicts", "rejected"):
-        metrics.PINGS.labels(outcome).inc(getattr(receipt, outcome))
-    if delivery.pings.size:
-        metrics.PING_AGE.observe((now_us - int(delivery.pings["fixed_at_us"].max())) / 1e6)
 
 
 def _answer(delivery: Delivery, receipt: Receipt) -> PingReceipt:
