@@ -4,8 +4,12 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db import Connection
+from app.access.keys import find_viewer
+from app.caseloads.schemas import PostedCaseload
+from app.caseloads.store import store_caseloads
+from app.db import Connection, Pool
 from app.identity import wearer_id
+from app.rows import Row
 from tests.app.conftest import MakeKey
 
 Json = Any
@@ -96,11 +100,25 @@ async def test_only_forces_and_probation_regions_have_caseloads(service: httpx.A
         assert (await service.post("/v1/caseloads", json=an_entry(), headers=key)).status_code == 403
 
 
-async def test_the_same_entry_posted_at_once_is_made_once(
-    service: httpx.AsyncClient, probation: dict[str, str]
+WAITING_FOR_A_LOCK = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
+"""
+
+
+async def test_an_entry_posted_while_the_same_is_being_stored_is_made_once(
+    service: httpx.AsyncClient, probation: dict[str, str], pool: Pool, connection: Connection
 ) -> None:
-    answers = await asyncio.gather(*(_post(service, probation, an_entry()) for _ in range(8)))
-    assert sum(answer["created"] for answer in answers) == 1
+    entry = PostedCaseload.model_validate(an_entry())
+    async with pool.acquire() as other:
+        viewer = await find_viewer(other, probation["Authorization"].removeprefix("Bearer "))
+        async with other.transaction():
+            await store_caseloads(other, viewer, [Row(1, entry)])
+            posting = asyncio.create_task(_post(service, probation, an_entry()))
+            # Another connection's wait is seen by asking only.
+            while not (posting.done() or await connection.fetchval(WAITING_FOR_A_LOCK)):  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0.01)
+        assert (await posting)["unchanged"] == 1
     assert len(await _read(service, probation)) == 1
 
 
