@@ -119,17 +119,22 @@ async def _check_reason(connection: Connection, posted: PostedDecision) -> None:
         raise BadRecord("The record is not acceptable; nothing was stored.", [error])
 
 
-# The caller was found to see the alert in the same transaction; a decision is never without its alert.
 LIST_DECISIONS = """
-SELECT d.*, o.code AS organisation FROM decision d JOIN organisation o USING (organisation_id)
-WHERE d.alert_id = $1 ORDER BY d.touches
+SELECT d.*, o.code AS organisation
+FROM decision d
+JOIN organisation o USING (organisation_id)
+JOIN alert a USING (alert_id)
+JOIN incident i USING (incident_id)
+JOIN wearer w USING (wearer_id)
+WHERE d.alert_id = $2 AND (i.force_id = $1 OR w.force_id = $1 OR w.probation_id = $1)
+ORDER BY d.touches
 """
 
 
 async def list_decisions(connection: Connection, viewer: Viewer, alert_id: UUID) -> list[Decision]:
     """Read all decisions on an alert, the oldest first. Raises NotFound if the viewer may not see the alert."""
     wearer_id = await refuse_invisible(connection, viewer, alert_id)
-    rows = await connection.fetch(LIST_DECISIONS, alert_id)
+    rows = await connection.fetch(LIST_DECISIONS, viewer.organisation_id, alert_id)
     await record(connection, viewer, "decisions.list", str(alert_id), [wearer_id])
     return [_decision_of(row) for row in rows]
 

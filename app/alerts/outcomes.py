@@ -150,23 +150,27 @@ async def record_outcome(
     [recorded] = await record_outcomes(connection, viewer, [NamedOutcome(1, alert_id, alert_id, posted)])
     if isinstance(recorded.result, RowError):
         raise BadRecord("The record is not acceptable; nothing was stored.", [recorded.result.model_dump()])
-    return await _read_outcomes(connection, alert_id)
+    return await _read_outcomes(connection, viewer, alert_id)
 
 
 async def list_outcomes(connection: Connection, viewer: Viewer, alert_id: UUID) -> list[Outcome]:
     """Read all outcomes of an alert. Raises NotFound if the viewer may not see the alert."""
     wearer_id = await refuse_invisible(connection, viewer, alert_id)
     await record(connection, viewer, "outcomes.list", str(alert_id), [wearer_id])
-    return await _read_outcomes(connection, alert_id)
+    return await _read_outcomes(connection, viewer, alert_id)
 
 
-# The caller was found to see the alert in the same transaction.
 LIST_OUTCOMES = """
 SELECT u.outcome, u.happened_on, u.source, u.reference, o.code AS organisation, u.recorded_at
-FROM outcome u JOIN organisation o USING (organisation_id)
-WHERE u.alert_id = $1 ORDER BY u.outcome_id
+FROM outcome u
+JOIN organisation o USING (organisation_id)
+JOIN alert a USING (alert_id)
+JOIN incident i USING (incident_id)
+JOIN wearer w USING (wearer_id)
+WHERE u.alert_id = $2 AND (i.force_id = $1 OR w.force_id = $1 OR w.probation_id = $1)
+ORDER BY u.outcome_id
 """
 
 
-async def _read_outcomes(connection: Connection, alert_id: UUID) -> list[Outcome]:
-    return [Outcome(**row) for row in await connection.fetch(LIST_OUTCOMES, alert_id)]
+async def _read_outcomes(connection: Connection, viewer: Viewer, alert_id: UUID) -> list[Outcome]:
+    return [Outcome(**row) for row in await connection.fetch(LIST_OUTCOMES, viewer.organisation_id, alert_id)]

@@ -166,6 +166,21 @@ async def test_a_second_check_by_another_person_when_an_organisation_of_the_aler
     assert (await case.alert())["state"] == "decided"
 
 
+async def test_a_second_check_is_made_when_the_wearers_probation_region_asks_whoever_decides(
+    case: Case, make_key: MakeKey
+) -> None:
+    north = await make_key("North", "probation", "admin")
+    await case.service.put("/v1/second-check", json={"is_asked": True}, headers=north)
+    assert (await case.decide("pass_to_police")).json()[
+        "state"
+    ] == "decided"  # a region that the alert does not concern
+    await case.world.pool.execute(
+        "UPDATE wearer SET probation_id = (SELECT organisation_id FROM organisation WHERE code = 'North')"
+    )
+    assert (await case.decide("pass_to_police")).json()["state"] == "awaiting_second_check"
+    assert (await case.decide("explained")).json()["state"] == "decided"
+
+
 async def test_nobody_confirms_on_other_evidence(case: Case) -> None:
     await case.service.put("/v1/second-check", json={"is_asked": True}, headers=case.kent)
     first = (await case.decide("pass_to_police")).json()
