@@ -3,8 +3,9 @@
 from uuid import UUID
 
 from app.access.viewer import Viewer
-from app.alerts.decision_schemas import PatchedAlert
+from app.alerts.decision_schemas import Assignment, PatchedAlert
 from app.alerts.holding import Held, hold_alert, refuse_unseen
+from app.alerts.reading import refuse_invisible
 from app.audit.store import record
 from app.db import Connection
 from app.errors import BadRecord, Conflict
@@ -79,3 +80,25 @@ async def _check_account(connection: Connection, viewer: Viewer, account_id: int
             "required_action": "Send an account of your own organisation, or a name.",
         }
         raise BadRecord("The record is not acceptable; nothing was stored.", [error])
+
+
+LIST_ASSIGNMENTS = """
+SELECT coalesce(c.name, s.name) AS assignee, s.account_id AS assignee_account_id, o.code AS organisation,
+    s.assigned_by, s.assigned_at
+FROM assignment s
+JOIN organisation o USING (organisation_id)
+LEFT JOIN account c ON c.account_id = s.account_id
+JOIN alert a USING (alert_id)
+JOIN incident i USING (incident_id)
+JOIN wearer w USING (wearer_id)
+WHERE s.alert_id = $2 AND (i.force_id = $1 OR w.force_id = $1 OR w.probation_id = $1)
+ORDER BY s.assignment_id
+"""
+
+
+async def list_assignments(connection: Connection, viewer: Viewer, alert_id: UUID) -> list[Assignment]:
+    """Read all assignments of an alert, the oldest first. Raises NotFound if the viewer may not see the alert."""
+    wearer_id = await refuse_invisible(connection, viewer, alert_id)
+    rows = await connection.fetch(LIST_ASSIGNMENTS, viewer.organisation_id, alert_id)
+    await record(connection, viewer, "assignments.list", str(alert_id), [wearer_id])
+    return [Assignment(**row) for row in rows]

@@ -135,6 +135,33 @@ class PatchedAlert(Record):
         return bool(self.model_fields_set & {"assignee", "assignee_account_id"})
 
 
+ASSIGNMENT_EXAMPLE: JsonDict = {
+    "assignee": "PO Nowak",
+    "assignee_account_id": None,
+    "organisation": "Kent",
+    "assigned_by": "PC 1234 Moore",
+    "assigned_at": "2026-03-14T09:58:40.010Z",
+}
+
+
+class Assignment(BaseModel):
+    """Who looked after an alert from then on."""
+
+    assignee: str | None  # null: nobody
+    assignee_account_id: int | None
+    organisation: str  # of who assigned it
+    assigned_by: str
+    assigned_at: datetime
+
+
+class AssignmentList(BaseModel):
+    """All assignments of an alert, the oldest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"assignments": [ASSIGNMENT_EXAMPLE]}})
+
+    assignments: list[Assignment]
+
+
 OUTCOME_POST_EXAMPLE: JsonDict = {
     "outcome": "arrested",
     "date": "2026-03-15",

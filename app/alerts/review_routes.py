@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from app.access.keys import requires
 from app.access.viewer import Viewer
-from app.alerts.assignments import patch_alert
+from app.alerts.assignments import list_assignments, patch_alert
 from app.alerts.decision_schemas import (
+    AssignmentList,
     Decision,
     DecisionList,
     OutcomeList,
@@ -58,6 +59,13 @@ async def patch(
         alert = await find_alert(connection, viewer, alert_id)
     response.headers["ETag"] = alert.etag
     return alert
+
+
+@router.get("/alerts/{alert_id}/assignments")
+async def get_assignments(request: Request, viewer: Reader, alert_id: UUID) -> AssignmentList:
+    """Give everybody who was to look after an alert, the oldest first."""
+    async with request.app.state.pool.acquire() as connection, connection.transaction():
+        return AssignmentList(assignments=await list_assignments(connection, viewer, alert_id))
 
 
 @router.post("/alerts/{alert_id}/decisions", status_code=201, openapi_extra=record_body_of(PostedDecision))

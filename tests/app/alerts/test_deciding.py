@@ -244,7 +244,12 @@ async def test_a_look_or_an_assignment_takes_a_new_alert_into_review(case: Case)
     )
     assert (await case.patch(assignee_account_id=account)).json()["assignee"] == "DS Hall"
     assert (await case.patch(assignee=None)).json()["assignee"] is None
-    assert await case.world.pool.fetchval("SELECT count(*) FROM assignment") == 3
+    history = (await case.service.get(f"{case.path}/assignments", headers=case.kent)).json()["assignments"]
+    assert [(a["assignee"], a["assignee_account_id"], a["assigned_by"]) for a in history] == [
+        ("PO Nowak", None, "PC Moore"),
+        ("DS Hall", account, "PC Moore"),
+        (None, None, "PC Moore"),
+    ]
     await case.decide()
     assert (await case.patch(assignee="PO Nowak")).json()["state"] == "decided"
     assert (await case.patch(state="in_review")).status_code == 409
@@ -281,7 +286,7 @@ async def test_strangers_and_readers_decide_nothing_and_strangers_see_nothing(ca
         for key, status in ((essex, 404), (reader, 403)):
             answer = await case.service.request(method, path, json=sent, headers=key | {"If-Match": '"1-0"'})
             assert answer.status_code == status, path
-    for part in ("", "/decisions", "/revisions", "/outcomes"):
+    for part in ("", "/decisions", "/revisions", "/outcomes", "/assignments"):
         assert (await case.service.get(case.path + part, headers=essex)).status_code == 404
         assert (await case.service.get(case.path + part, headers=reader)).status_code == 200
     for path in ("/v1/second-check", "/v1/decision-reasons/x"):
@@ -292,7 +297,7 @@ async def test_every_look_and_every_decision_is_audited_with_the_wearer(case: Ca
     await case.patch(etag='"1-0"', state="in_review")
     await case.patch(etag='"1-1"', assignee="PO Nowak")
     await case.decide("pass_to_police", etag='"1-2"')
-    for part in ("decisions", "revisions", "outcomes"):
+    for part in ("decisions", "revisions", "outcomes", "assignments"):
         await case.service.get(f"{case.path}/{part}", headers=case.kent)
     assert await case.audited() == [
         ("alerts.take_up", 1),
@@ -303,6 +308,7 @@ async def test_every_look_and_every_decision_is_audited_with_the_wearer(case: Ca
         ("decisions.list", 1),
         ("revisions.list", 1),
         ("outcomes.list", 1),
+        ("assignments.list", 1),
     ]
 
 
