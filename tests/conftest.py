@@ -67,7 +67,9 @@ async def template_database(server_url: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def database_url(server_url: str, template_database: str) -> AsyncIterator[str]:
     """A database of this test's own, with the schema and nothing in it."""
-    async for url in _throw_away_database(server_url, f"TEMPLATE {template_database}", template_database):
+    async for url in _throw_away_database(
+        server_url, f"TEMPLATE {template_database} STRATEGY FILE_COPY", template_database
+    ):
         yield url
 
 
