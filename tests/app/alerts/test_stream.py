@@ -11,9 +11,7 @@ import pytest
 from app.access.keys import create_key
 from app.access.organisations import find_or_create_organisation
 from app.db import Pool
-from tests.app.matching.world import Fix, World
-
-INSIDE = (Fix(-60, 500), Fix(0, 20), Fix(60, 30), Fix(120, 600))
+from tests.app.matching.world import INSIDE, Fix, World
 
 
 @pytest.fixture

@@ -33,6 +33,10 @@ class Fix(NamedTuple):
     north_m: float
 
 
+# Two of them within 100 m of the place in the window, one before and one after.
+INSIDE = (Fix(-60, 500), Fix(0, 20), Fix(60, 30), Fix(120, 600))
+
+
 class World:
     """Writes what the API would write, and runs the matcher's stages one by one."""
 

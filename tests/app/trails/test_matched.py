@@ -7,14 +7,13 @@ import pytest
 from app.db import Pool
 from app.trails.dropping import drop_day
 from app.trails.sealing import seal_some
-from tests.app.matching.world import LAT, LON, METRE_NORTH_DEG, NOON, Fix, World
+from tests.app.matching.world import INSIDE, LAT, LON, METRE_NORTH_DEG, NOON, Fix, World
 
 DAY = (NOON.date() - datetime(1970, 1, 1, tzinfo=UTC).date()).days
 CLOSED = datetime(2030, 1, 1, tzinfo=UTC)
 MARK_ALL = """
 INSERT INTO dirty_hour SELECT DISTINCT device_id, date_bin('1 hour', fixed_at, 'epoch') FROM ping ON CONFLICT DO NOTHING
 """
-INSIDE = (Fix(-60, 500), Fix(0, 20), Fix(60, 30), Fix(120, 600))
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""The second stage: what was overtaken while it was evaluated is thrown away, and what fails holds nothing up."""
+
+import asyncio
+
+import pytest
+
+from app.matching import evaluate_stage
+from app.matching.context import Context
+from app.matching.evaluate_stage import evaluate_due
+from matcher.evidence import evaluate
+from tests.app.matching.world import INSIDE, Fix, World
+
+
+async def test_a_result_that_was_overtaken_is_thrown_away_and_computed_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, _ = await world.worn_device("W1")
+    await world.crime("C1")
+    await world.pings(device, *INSIDE)
+    await world.join()
+
+    true_evaluation = evaluate_stage._evaluate_all
+
+    async def overtaken() -> None:
+        await world.pings(device, Fix(30, 5))
+        await world.join()
+
+    loop = asyncio.get_running_loop()
+
+    def slow(contexts: object) -> object:
+        # Runs in a thread: what comes in now is not in the contexts that were read.
+        asyncio.run_coroutine_threadsafe(overtaken(), loop).result()
+        return true_evaluation(contexts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluate_stage, "_evaluate_all", slow)
+    assert await evaluate_due(world.pool, world.run_id) == 1
+    assert await world.matches() == {}
+    monkeypatch.undo()
+    await world.evaluate()
+    assert await world.matches() == {("C1", "W1"): 3}
+    assert await world.alerts() == {("C1", "W1"): ("new", 1)}
+
+
+async def test_a_ping_that_only_falls_into_the_context_overtakes_an_evaluation_too(world: World) -> None:
+    device, _ = await world.worn_device("W1")
+    await world.crime("C1")
+    await world.pings(device, Fix(0, -400), Fix(120, 400))
+    await world.join()
+    before = await world.pool.fetchval("SELECT generation FROM due")
+    # No hit by itself, and no match is there yet; but with it, the line through the circle is none.
+    await world.pings(device, Fix(60, 9_000))
+    await world.join()
+    assert await world.pool.fetchval("SELECT generation FROM due") > before
+
+
+async def test_an_amendment_overtakes_an_evaluation_that_has_no_match_yet(world: World) -> None:
+    device, _ = await world.worn_device("W1")
+    await world.crime("C1")
+    await world.pings(device, *INSIDE)
+    await world.join()
+    before = await world.pool.fetchval("SELECT generation FROM due")
+    await world.crime("C1", north_m=5_000.0)
+    await world.join()
+    assert await world.pool.fetchval("SELECT generation FROM due") > before
+    await world.evaluate()
+    assert await world.matches() == {}
+
+
+async def test_an_evaluation_that_hung_knows_its_pair_again_only_by_its_generation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, _ = await world.worn_device("W1")
+    await world.crime("C1")
+    await world.pings(device, *INSIDE)
+    await world.join()
+    true_evaluation = evaluate_stage._evaluate_all
+    loop = asyncio.get_running_loop()
+
+    async def others_go_on() -> None:
+        monkeypatch.undo()
+        await world.pool.execute("UPDATE due SET claimed_until = now()")
+        await world.evaluate()
+        await world.pings(device, Fix(30, 5))
+        await world.join()
+
+    def hangs(contexts: list[Context]) -> object:
+        asyncio.run_coroutine_threadsafe(others_go_on(), loop).result()
+        return true_evaluation(contexts)
+
+    monkeypatch.setattr(evaluate_stage, "_evaluate_all", hangs)
+    assert await evaluate_due(world.pool, world.run_id) == 1
+    # The pair is due anew: what the one that hung has found is of before.
+    assert await world.pool.fetchval("SELECT count(*) FROM due") == 1
+    await world.evaluate()
+    assert await world.matches() == {("C1", "W1"): 3}
+
+
+async def test_a_pair_that_cannot_be_evaluated_does_not_hold_up_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("W1", "W2"):
+        device, _ = await world.worn_device(name)
+        await world.pings(device, *INSIDE)
+    await world.crime("C1")
+    await world.join()
+
+    calls = []
+
+    def fails_once(*args: object) -> object:
+        calls.append(args)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+        return evaluate(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluate_stage, "evaluate", fails_once)
+    await world.evaluate()
+    assert len(await world.matches()) == 1
+    row = await world.pool.fetchrow("SELECT attempts, last_error, claimed_until > now() AS is_held_back FROM due")
+    assert row is not None
+    assert (row["attempts"], row["last_error"], row["is_held_back"]) == (1, "ZeroDivisionError: ", True)
+    await world.pool.execute("UPDATE due SET claimed_until = now()")
+    await world.evaluate()
+    assert len(await world.matches()) == 2
