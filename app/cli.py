@@ -11,6 +11,7 @@ import typer
 from app.access.commands import key
 from app.database_commands import database
 from app.demo.commands import demo
+from app.doctor.commands import doctor
 from app.failure import Failure
 from app.matching.commands import match
 from app.matching.profile_commands import profile
@@ -29,6 +30,7 @@ cli.command("match")(match)
 cli.command("serve")(serve)
 cli.command("worker")(worker)
 cli.command("demo")(demo)
+cli.command("doctor")(doctor)
 
 
 @cli.callback()

@@ -2,7 +2,7 @@
 
 import platform
 from importlib.metadata import version
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from app import metrics
 from app.access.keys import requires
 from app.access.viewer import Viewer
-from app.db import Connection
+from app.inbox import Inbox, count_inbox
 from app.migrate import pending
 from matcher.evidence import ALGORITHM
 
@@ -78,7 +78,7 @@ async def readiness(request: Request, _viewer: AnyKey) -> JSONResponse:
         "status": "ready" if is_ready else "not ready",
         "database": "reachable",
         "migrations": "pending" if waiting_migrations else "applied",
-        "matcher": {"state": state, **(inbox._asdict() if inbox else {})},
+        "matcher": {"state": state, **(_counted(inbox) if inbox else {})},
     }
     return JSONResponse(body, 200 if is_ready else 503)
 
@@ -114,41 +114,14 @@ async def prometheus(request: Request, _viewer: Annotated[Viewer, Depends(requir
     """Give every metric as Prometheus text; what waits is counted now."""
     async with request.app.state.pool.acquire() as connection:
         inbox = await count_inbox(connection)
-    for kind in ("batches", "arrivals", "rejoins", "due", "undispatched"):
-        metrics.INBOX.labels(kind).set(getattr(inbox, kind))
+    for kind, waiting in inbox._asdict().items():
+        metrics.INBOX.labels(kind).set(waiting.n)
+        metrics.INBOX_AGE.labels(kind).set(waiting.oldest_s)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-class Inbox(NamedTuple):
-    """How many things wait for the matcher and the dispatcher, and since when the oldest does."""
-
-    batches: int
-    arrivals: int
-    rejoins: int
-    due: int
-    undispatched: int
-    oldest_s: float  # 0 when nothing waits
-
-
-# A rejoin carries no time.
-COUNT_INBOX = """
-SELECT batches.n AS batches, arrivals.n AS arrivals, rejoins.n AS rejoins, due.n AS due, undispatched.n AS undispatched,
-    coalesce(extract(epoch FROM clock_timestamp() - least(
-        batches.oldest, arrivals.oldest, due.oldest, undispatched.oldest
-    )), 0)::float8 AS oldest_s
-FROM (SELECT count(*) AS n, min(received_at) AS oldest FROM ping_batch WHERE matched_at IS NULL) AS batches,
-    (SELECT count(*) AS n, min(arrived_at) AS oldest FROM arrival) AS arrivals,
-    (SELECT count(*) AS n FROM rejoin) AS rejoins,
-    (SELECT count(*) AS n, min(due_at) AS oldest FROM due) AS due,
-    (SELECT count(*) AS n, min(created_at) AS oldest FROM outbox WHERE position IS NULL) AS undispatched
-"""
-
-
-async def count_inbox(connection: Connection) -> Inbox:
-    """Count what waits. Cost: one index or table scan over what waits, none over what is done."""
-    row = await connection.fetchrow(COUNT_INBOX)
-    assert row is not None
-    return Inbox(**(dict(row) | {"oldest_s": round(max(row["oldest_s"], 0.0), 3)}))
+def _counted(inbox: Inbox) -> dict[str, float]:
+    return {kind: waiting.n for kind, waiting in inbox._asdict().items()} | {"oldest_s": inbox.oldest_s}
 
 
 def _matcher_state(request: Request) -> str:

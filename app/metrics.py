@@ -13,6 +13,7 @@ PING_AGE = Histogram(
 INGEST_SECONDS = Histogram("trailmatch_ingest_seconds", "Time to store a batch of pings")
 
 INBOX = Gauge("trailmatch_inbox_depth", "What waits for the matcher", ["kind"])
+INBOX_AGE = Gauge("trailmatch_inbox_oldest_seconds", "Since when the oldest that waits does", ["kind"])
 MATCH_SECONDS = Histogram("trailmatch_match_seconds", "Time of one round of a matcher's stage", ["stage"])
 MATCH_LAG = Histogram(
     "trailmatch_match_lag_seconds",
