@@ -19,6 +19,8 @@ def main(parent: str, uid: str, gid: str, *command: str) -> None:
         os.setgroups([])
         os.setgid(int(gid))
         os.setuid(int(uid))
+    # A shell's background job is told to ignore it, and would hand that on; to the command it means: end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":  # after setuid, which would clear it
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
     if os.getppid() != int(parent):  # it ended before the leash was on

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
@@ -17,6 +18,9 @@ from hypothesis import settings
 from app.db import Connection, Pool, connect, connect_pool
 from app.migrate import migrate
 from app.postgres import running_postgres
+
+# A shell's background job ignores Ctrl-C, and so would everything that tests start and then interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The first call of a kernel compiles it, which is longer than any deadline that would mean something.
 settings.register_profile("trailmatch", deadline=None)
