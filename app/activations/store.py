@@ -166,6 +166,7 @@ async def _match_again(connection: Connection, handovers: Sequence[Handover]) ->
             for wearer_id in (h.before, h.after)
             if wearer_id is not None
         ],
+        "fittings",
     )
 
 

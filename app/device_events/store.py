@@ -54,7 +54,7 @@ async def store_device_events(
     outcomes, errors, new = sort_out(posted, known)
     await _insert(connection, viewer, new)
     touched = await _find_touched(connection, find_moments(known.values(), new))
-    await touch_wearers(connection, touched)
+    await touch_wearers(connection, touched, "device_events")
     wearers = {touch.wearer_id for touch in touched}
     await record(connection, viewer, "device_events.post", f"stored={len(new)}", wearers)
     stored = [

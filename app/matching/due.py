@@ -3,18 +3,25 @@
 Whoever adds pings, activations or a version of an incident calls one of these in its own transaction. Two orders
 matter, and each closes a way to lose a match (docs/decisions/0003):
 
-* Pairs that wait are touched before live matches are looked up. An evaluation that is being written in this moment
-  either still has its row in `due` and is overtaken, or it has committed and its match is seen.
+* Pairs that wait are touched before those that were judged are looked up. An evaluation that is being written in this
+  moment either still has its row in `due` and is overtaken, or it has committed and what it judged is seen.
 * Everybody who touches `due` takes one lock first and holds it to commit, so that no two of them wait for each other.
+
+A pair that was judged says in `judged_pair` what can change its answer, of pings less than of all else (0009). One that
+waits is touched by whatever lies in its whole context: what it will look at is not known yet.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from app.db import Connection
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('trailmatch.due', 0))"
+
+
+# Why a pair is due: what alerts give as the reason for a revision.
+Cause = Literal["pings", "fittings", "device_events", "incident"]
 
 
 class Touch(NamedTuple):
@@ -26,36 +33,49 @@ class Touch(NamedTuple):
 
 
 TOUCH_WAITING_OF_WEARERS = """
-UPDATE due SET generation = nextval('due_generation'), claim_token = NULL, claimed_until = NULL, attempts = 0
+UPDATE due SET generation = nextval('due_generation'), claim_token = NULL, claimed_until = NULL, attempts = 0,
+    causes = CASE WHEN $4 = ANY(due.causes) THEN due.causes ELSE due.causes || $4 END
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS touch (wearer_id, from_at, to_at)
 WHERE due.wearer_id = touch.wearer_id
   AND touch.from_at <= due.context_to_at AND touch.to_at >= due.context_from_at
 """
 
-TOUCH_MATCHES_OF_WEARERS = """
-INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at)
-SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at
+TOUCH_JUDGED = """
+INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at, causes)
+SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at, ARRAY[$4]
 FROM (
-    SELECT DISTINCT m.incident_id, m.wearer_id, m.context_from_at, m.context_to_at
-    FROM match m
+    SELECT DISTINCT j.incident_id, j.wearer_id, j.context_from_at, j.context_to_at
+    FROM judged_pair j
     JOIN unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS touch (wearer_id, from_at, to_at)
-        ON m.wearer_id = touch.wearer_id
-        AND touch.from_at <= m.context_to_at AND touch.to_at >= m.context_from_at
-    WHERE m.is_live
+        ON j.wearer_id = touch.wearer_id
+        AND touch.from_at <= j.context_to_at AND touch.to_at >= j.context_from_at
+) AS touched
+ON CONFLICT (incident_id, wearer_id) DO NOTHING
+"""
+
+TOUCH_JUDGED_BY_PINGS = """
+INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at, causes)
+SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at, ARRAY[$4]
+FROM (
+    SELECT DISTINCT j.incident_id, j.wearer_id, j.context_from_at, j.context_to_at
+    FROM judged_pair j
+    JOIN unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS touch (wearer_id, from_at, to_at)
+        ON j.wearer_id = touch.wearer_id
+        AND touch.from_at <= j.pings_to_at AND touch.to_at >= j.pings_from_at
 ) AS touched
 ON CONFLICT (incident_id, wearer_id) DO NOTHING
 """
 
 
-async def touch_wearers(connection: Connection, touched: list[Touch]) -> None:
-    """Make every pair due whose context meets one of these stretches, be it waiting, in evaluation or a live match."""
+async def touch_wearers(connection: Connection, touched: list[Touch], cause: Cause) -> None:
+    """Make every pair due whose answer what lies in these stretches can change, be it waiting, in evaluation or judged."""
     if not touched:
         return
     columns = [t.wearer_id for t in touched], [t.from_at for t in touched], [t.to_at for t in touched]
     await connection.execute(LOCK)
-    await connection.execute(TOUCH_WAITING_OF_WEARERS, *columns)
+    await connection.execute(TOUCH_WAITING_OF_WEARERS, *columns, cause)
     # A row that is in `due` by now was touched a moment ago; only pairs without one are added.
-    await connection.execute(TOUCH_MATCHES_OF_WEARERS, *columns)
+    await connection.execute(TOUCH_JUDGED_BY_PINGS if cause == "pings" else TOUCH_JUDGED, *columns, cause)
 
 
 class Candidate(NamedTuple):
@@ -70,8 +90,8 @@ class Candidate(NamedTuple):
 
 
 ADD_CANDIDATES = """
-INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at)
-SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at
+INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at, causes)
+SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at, ARRAY[$7]
 FROM (
     SELECT DISTINCT c.incident_id, a.wearer_id, c.context_from_at, c.context_to_at
     FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
@@ -82,11 +102,12 @@ FROM (
 ON CONFLICT (incident_id, wearer_id) DO UPDATE
 SET generation = excluded.generation, claim_token = NULL, claimed_until = NULL, attempts = 0,
     context_from_at = least(due.context_from_at, excluded.context_from_at),
-    context_to_at = greatest(due.context_to_at, excluded.context_to_at)
+    context_to_at = greatest(due.context_to_at, excluded.context_to_at),
+    causes = CASE WHEN $7 = ANY(due.causes) THEN due.causes ELSE due.causes || $7 END
 """
 
 
-async def add_candidates(connection: Connection, candidates: list[Candidate]) -> None:
+async def add_candidates(connection: Connection, candidates: list[Candidate], cause: Cause) -> None:
     """Make due the pair of each incident and whoever wore the device then.
 
     The hit of a device that nobody wore then waits for its activation.
@@ -94,7 +115,7 @@ async def add_candidates(connection: Connection, candidates: list[Candidate]) ->
     if not candidates:
         return
     await connection.execute(LOCK)
-    await connection.execute(ADD_CANDIDATES, *map(list, zip(*candidates, strict=True)))
+    await connection.execute(ADD_CANDIDATES, *map(list, zip(*candidates, strict=True)), cause)
 
 
 class Amended(NamedTuple):
@@ -108,30 +129,31 @@ class Amended(NamedTuple):
 TOUCH_WAITING_OF_INCIDENTS = """
 UPDATE due SET generation = nextval('due_generation'), claim_token = NULL, claimed_until = NULL, attempts = 0,
     context_from_at = least(due.context_from_at, amended.context_from_at), -- NULL takes no part
-    context_to_at = greatest(due.context_to_at, amended.context_to_at)
+    context_to_at = greatest(due.context_to_at, amended.context_to_at),
+    causes = CASE WHEN 'incident' = ANY(due.causes) THEN due.causes ELSE due.causes || 'incident'::text END
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS amended (incident_id, context_from_at, context_to_at)
 WHERE due.incident_id = amended.incident_id
 """
 
-TOUCH_MATCHES_OF_INCIDENTS = """
-INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at)
-SELECT m.incident_id, m.wearer_id, nextval('due_generation'),
-    coalesce(amended.context_from_at, m.context_from_at), coalesce(amended.context_to_at, m.context_to_at)
+TOUCH_JUDGED_OF_INCIDENTS = """
+INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at, causes)
+SELECT j.incident_id, j.wearer_id, nextval('due_generation'),
+    coalesce(amended.context_from_at, j.context_from_at), coalesce(amended.context_to_at, j.context_to_at),
+    ARRAY['incident']
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS amended (incident_id, context_from_at, context_to_at)
-JOIN match m ON m.incident_id = amended.incident_id
-WHERE m.is_live
+JOIN judged_pair j ON j.incident_id = amended.incident_id
 ON CONFLICT (incident_id, wearer_id) DO NOTHING
 """
 
 
 async def touch_incidents(connection: Connection, amended: list[Amended]) -> None:
-    """Make every pair of these incidents due that is waiting, in evaluation or a live match."""
+    """Make every pair of these incidents due that is waiting, in evaluation or judged."""
     if not amended:
         return
     columns = [list(column) for column in zip(*amended, strict=True)]
     await connection.execute(LOCK)
     await connection.execute(TOUCH_WAITING_OF_INCIDENTS, *columns)
-    await connection.execute(TOUCH_MATCHES_OF_INCIDENTS, *columns)
+    await connection.execute(TOUCH_JUDGED_OF_INCIDENTS, *columns)
 
 
 WEARERS = """

@@ -82,8 +82,8 @@ async def join_batches(pool: Pool, incidents: OpenIncidents, pings: int = PINGS_
         runs = await asyncio.to_thread(_runs_of, [row["payload"] for row in claimed])
         candidates = await _find_along(pool, runs, incidents)
         async with pool.acquire() as connection, connection.transaction():
-            await touch_wearers(connection, await find_touched(connection, *_columns(runs)))
-            await add_candidates(connection, candidates)
+            await touch_wearers(connection, await find_touched(connection, *_columns(runs)), "pings")
+            await add_candidates(connection, candidates, "pings")
             await _finish(connection, FINISH_BATCHES, token, len(claimed))
     await _hint_due(pool)
     return len(claimed)
@@ -121,7 +121,7 @@ async def join_arrivals(pool: Pool, incidents: OpenIncidents, limit: int = ARRIV
             candidates.update(await asyncio.to_thread(_find_candidates, trails, part, incidents.between()))
         async with pool.acquire() as connection, connection.transaction():
             await touch_incidents(connection, _amended(incident_ids, selection))
-            await add_candidates(connection, sorted(candidates))
+            await add_candidates(connection, sorted(candidates), "incident")
             await _finish(connection, FINISH_ARRIVALS, token, len(claimed))
     await _hint_due(pool)
     return len(claimed)
@@ -158,7 +158,7 @@ async def join_rejoins(pool: Pool, incidents: OpenIncidents, limit: int = REJOIN
     async with renewed(pool, RENEW_REJOINS, token):
         candidates = await _find_along(pool, anywhere(changed), incidents)
         async with pool.acquire() as connection, connection.transaction():
-            await add_candidates(connection, candidates)
+            await add_candidates(connection, candidates, "fittings")
             await _finish(connection, FINISH_REJOINS, token, len(claimed))
     await _hint_due(pool)
     return len(claimed)

@@ -42,6 +42,17 @@ ON CONFLICT (match_id) DO UPDATE SET
     evidence = excluded.evidence, context_from_at = excluded.context_from_at, context_to_at = excluded.context_to_at,
     evaluated_at = now()
 """
+JUDGE = """
+INSERT INTO judged_pair (incident_id, wearer_id, context_from_at, context_to_at, pings_from_at, pings_to_at)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
+ON CONFLICT (incident_id, wearer_id) DO UPDATE SET
+    context_from_at = excluded.context_from_at, context_to_at = excluded.context_to_at,
+    pings_from_at = excluded.pings_from_at, pings_to_at = excluded.pings_to_at
+"""
+FORGET = """
+DELETE FROM judged_pair USING unnest($1::uuid[], $2::uuid[]) AS gone (incident_id, wearer_id)
+WHERE judged_pair.incident_id = gone.incident_id AND judged_pair.wearer_id = gone.wearer_id
+"""
 END = "UPDATE match SET is_live = false, run_id = $2, evaluated_at = now() WHERE match_id = ANY($1::uuid[]) AND is_live"
 
 
@@ -69,6 +80,15 @@ async def write_outcomes(connection: Connection, run_id: UUID, outcomes: list[Ou
         [to_datetime(c.reach.from_us) for _, c, _ in found],
         [to_datetime(c.reach.to_us) for _, c, _ in found],
     )
+    bounds = [(to_datetime(c.reach.from_us), to_datetime(c.reach.to_us)) for _, c, _ in found]
+    await connection.execute(
+        JUDGE,
+        [c.pair.incident_id for _, c, _ in found],
+        [c.pair.wearer_id for _, c, _ in found],
+        *(list(column) for column in zip(*(b * 2 for b in bounds), strict=True)),
+    ) if found else None
+    gone = [o.context.pair for o in outcomes if o.found is None]
+    await connection.execute(FORGET, [p.incident_id for p in gone], [p.wearer_id for p in gone])
     await connection.execute(END, [_id(o.context) for o in outcomes if o.found is None], run_id)
     findings = [(o.context, Finding(o.context.version, o.evidence, is_alerted(o.found))) for o in outcomes]
     return await revise_alerts(connection, run_id, findings)

@@ -31,15 +31,15 @@ async def test_two_that_touch_the_same_pairs_in_opposite_order_do_not_wait_for_e
     async def touch_both(connection: Connection, order: list[Touch]) -> None:
         async with connection.transaction():
             for touch in order:
-                await touch_wearers(connection, [touch])
+                await touch_wearers(connection, [touch], "fittings")
 
     async with world.pool.acquire() as one, world.pool.acquire() as other:
         await one.execute("BEGIN")
-        await touch_wearers(one, touches[:1])
+        await touch_wearers(one, touches[:1], "fittings")
         second = asyncio.create_task(touch_both(other, touches[::-1]))
         # Without the lock it has touched the second pair by now, and waits for the first.
         await until_somebody_waits(world)
-        await touch_wearers(one, touches[1:])
+        await touch_wearers(one, touches[1:], "fittings")
         await one.execute("COMMIT")
         await second
     assert await world.pool.fetchval("SELECT count(*) FROM due") == 2

@@ -19,13 +19,13 @@ async def test_a_touch_sees_a_match_that_is_written_in_the_same_moment(world: Wo
     touch = [Touch(wearer, NOON, NOON)]
     async with world.pool.acquire() as c:
         async with c.transaction():
-            await touch_wearers(c, touch)
+            await touch_wearers(c, touch, "fittings")
             # The row is locked by the touch: the evaluation leaves the pair alone.
             assert await evaluate_due(world.pool, world.run_id) == 0
         await world.evaluate()
         assert await world.matches() == {("C1", "W1"): 2}
         await c.execute("BEGIN")
-        await touch_wearers(c, touch)
+        await touch_wearers(c, touch, "fittings")
         await c.execute("COMMIT")
     assert await world.pool.fetchval("SELECT count(*) FROM due") == 1
 

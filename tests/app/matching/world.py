@@ -193,7 +193,7 @@ class World:
     async def touch(self, *touched: Touch) -> None:
         """Say that something has changed of wearers, as what stores it does."""
         async with self.pool.acquire() as c, c.transaction():
-            await touch_wearers(c, list(touched))
+            await touch_wearers(c, list(touched), "fittings")
 
     async def join(self) -> None:
         """Run the first stage until nothing waits for it."""
