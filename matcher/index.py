@@ -84,7 +84,7 @@ def incident_grid(incidents: Incidents) -> IncidentGrid:
     """
     check_incidents(incidents)
     incidents = Incidents._make(np.require(column, requirements=["C", "W"]) for column in incidents)
-    half_lon_e7, half_lat_e7 = _boxes(incidents)
+    half_lon_e7, half_lat_e7 = boxes(incidents)
     cell_bits = _bits(half_lat_e7, SMALLEST_CELL_BITS, CELL_BITS_STEP)
     window_us = incidents.to_us.astype(np.float64) - incidents.from_us.astype(np.float64)
     slot_bits = _bits(window_us / (4 * SLOTS_A_SPELL), SMALLEST_SLOT_BITS, SLOT_BITS_STEP)
@@ -108,7 +108,7 @@ def incident_grid(incidents: Incidents) -> IncidentGrid:
     return _with_buckets(grid, np.searchsorted(kinds, kind))
 
 
-def _boxes(incidents: Incidents) -> tuple[Floats, Floats]:
+def boxes(incidents: Incidents) -> tuple[Floats, Floats]:
     """Half the sides, in 1e-7 degrees, of boxes outside which the metric of geo.wgs84 always exceeds the radius."""
     smallest_along_m = SEMI_MAJOR_M * (1 - ECCENTRICITY_SQUARED)  # the meridian's radius at the equator
     half_lat = incidents.radius_m / smallest_along_m

@@ -49,7 +49,7 @@ def add_hits(
             line_at += 1
             line = (lons[ping - 1], lats[ping - 1], times[ping - 1], lons[ping], lats[ping], times[ping])
             circle = (lon_deg[incident], lat_deg[incident], radius_m[incident])
-            stay = _stay_on_line(line, circle, from_us[incident], to_us[incident], rule.max_speed_mps)
+            stay = stay_on_line(line, circle, from_us[incident], to_us[incident], rule.max_speed_mps)
         else:
             ping, incident = pings.ping[ping_at], pings.incident[ping_at]
             ping_at += 1
@@ -79,7 +79,7 @@ def add_hits(
                 found.closest_m[hit], found.closest_us[hit] = near_m, near_us
         if near_m < found.near_m[hit]:
             found.near_m[hit], found.near_us[hit] = near_m, near_us
-        found.visits[hit], found.enter_us[hit], found.leave_us[hit] = _with_stay(
+        found.visits[hit], found.enter_us[hit], found.leave_us[hit] = with_stay(
             found.visits[hit], found.enter_us[hit], found.leave_us[hit], enter_us, leave_us
         )
     return hits
@@ -97,7 +97,7 @@ def _open_hit(found: Hits, hit: int, incident: int, device: int) -> None:
 
 
 @kernel
-def _stay_on_line(line: Line, circle: Circle, from_us: int, to_us: int, max_speed_mps: float) -> Stay:
+def stay_on_line(line: Line, circle: Circle, from_us: int, to_us: int, max_speed_mps: float) -> Stay:
     """The stretch of a line that lies within radius and window of an incident."""
     lon0_e7, lat0_e7, start_us, lon1_e7, lat1_e7, end_us = line
     lon_deg, lat_deg, radius_m = circle
@@ -159,7 +159,7 @@ def _rounded(value: float) -> int:
 
 
 @kernel
-def _with_stay(visits: int, enter_us: int, leave_us: int, from_us: int, to_us: int) -> tuple[int, int, int]:
+def with_stay(visits: int, enter_us: int, leave_us: int, from_us: int, to_us: int) -> tuple[int, int, int]:
     """Visits, first and last moment inside, with one more stay that begins no earlier than any before it."""
     if visits == 0:
         return 1, from_us, to_us
