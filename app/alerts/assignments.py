@@ -6,6 +6,7 @@ from app.access.viewer import Viewer
 from app.alerts.decision_schemas import Assignment, PatchedAlert
 from app.alerts.holding import Held, hold_alert, refuse_unseen
 from app.alerts.reading import refuse_invisible
+from app.alerts.touches import Touch, tell
 from app.audit.store import record
 from app.db import Connection
 from app.errors import BadRecord, Conflict
@@ -29,8 +30,17 @@ async def patch_alert(
     state = _state_after(held.review.state, patched)
     assignment_id = await _assign(connection, viewer, held, patched) if patched.is_assigning else None
     await connection.execute(SET_STATE, alert_id, state, assignment_id)
+    await tell(connection, [_touch(alert_id, patched)])
     action = "alerts.assign" if patched.is_assigning else "alerts.take_up"
     await record(connection, viewer, action, str(alert_id), [held.wearer_id], patched.by)
+
+
+def _touch(alert_id: UUID, patched: PatchedAlert) -> Touch:
+    if not patched.is_assigning:
+        return Touch(alert_id, "taken_up", "Somebody has taken the alert up.")
+    is_somebody = patched.assignee is not None or patched.assignee_account_id is not None
+    why = "Somebody else looks after the alert now." if is_somebody else "Nobody looks after the alert any more."
+    return Touch(alert_id, "assigned", why, patched.assignee_account_id)
 
 
 def _state_after(state: str, patched: PatchedAlert) -> str:

@@ -12,6 +12,7 @@ from app.alerts.etag import etag_of
 from app.alerts.holding import Held, hold_alert, refuse_unseen
 from app.alerts.reading import refuse_invisible
 from app.alerts.review import Conclusion, state_after
+from app.alerts.touches import Touch, tell
 from app.audit.store import record
 from app.db import Connection
 from app.errors import BadRecord
@@ -58,7 +59,7 @@ async def decide(
         return earlier
     await refuse_unseen(connection, held, if_match)
     await _check_reason(connection, posted)
-    conclusion = Conclusion(posted.decision, posted.confirms, posted.decided_by, viewer.account_id)
+    conclusion = Conclusion(posted.decision, posted.confirms, posted.decided_by, viewer.account_id, viewer.api_key_id)
     state, touches = state_after(held.review, conclusion), held.touches + 1
     row = await connection.fetchrow(
         INSERT,
@@ -79,8 +80,14 @@ async def decide(
     )
     assert row is not None
     await connection.execute(SET_STATE, alert_id, state, touches, row["decision_id"])
+    await tell(connection, [Touch(alert_id, "decided", _said(posted, state))])
     await record(connection, viewer, "decisions.make", str(alert_id), [held.wearer_id], posted.decided_by)
     return _made(row)
+
+
+def _said(posted: PostedDecision, state: str) -> str:
+    check = "; it awaits a second check" if state == "awaiting_second_check" else ""
+    return f"Decided: {posted.decision}, for the reason {posted.reason}{check}."
 
 
 FIND_EARLIER = """

@@ -1,10 +1,10 @@
-"""Gives alert revisions their place on the stream, after they have been committed and one dispatcher at a time."""
+"""Gives what happens to alerts its place on the stream, after it was committed and one dispatcher at a time."""
 
 from app import metrics
 from app.db import Pool
 from app.wake import send_hint
 
-REVISIONS_A_ROUND = 1_000
+EVENTS_A_ROUND = 1_000
 
 # Held to commit: a later dispatcher draws higher positions, and they become visible later. So whoever has seen a
 # position will never see a lower one appear.
@@ -20,8 +20,8 @@ RETURNING extract(epoch FROM clock_timestamp() - created_at)::float8
 """
 
 
-async def dispatch(pool: Pool, limit: int = REVISIONS_A_ROUND) -> int:
-    """Place revisions that have none yet, oldest first; return how many."""
+async def dispatch(pool: Pool, limit: int = EVENTS_A_ROUND) -> int:
+    """Place events that have no position yet, oldest first; return how many."""
     async with pool.acquire() as connection:
         async with connection.transaction():
             await connection.execute(LOCK)

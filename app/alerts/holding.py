@@ -18,7 +18,7 @@ from app.errors import NotFound, PreconditionFailed, PreconditionRequired
 HOLD_ALERT = "SELECT alert_id FROM alert WHERE alert_id = $1 FOR UPDATE"
 FIND_HELD = """
 SELECT a.alert_id, a.wearer_id, a.state, a.revision, a.touches, a.decision_id, d.decided_by,
-    d.account_id AS decided_by_account_id,
+    d.account_id AS decided_by_account_id, d.api_key_id AS decided_by_api_key_id,
     EXISTS (
         SELECT FROM organisation o
         WHERE o.asks_second_check AND o.organisation_id IN (i.force_id, w.force_id, w.probation_id)

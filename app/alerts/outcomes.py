@@ -9,6 +9,7 @@ import asyncpg
 from app.access.viewer import Viewer
 from app.alerts.decision_schemas import Outcome, PostedOutcome
 from app.alerts.reading import refuse_invisible
+from app.alerts.touches import Touch, tell
 from app.audit.store import record
 from app.db import Connection
 from app.errors import BadRecord
@@ -70,6 +71,7 @@ async def record_outcomes(connection: Connection, viewer: Viewer, named: list[Na
     errors = {each.line: error for each in named if (error := _error(each, found[each.line])) is not None}
     good = [(found[each.line][0], each) for each in named if each.line not in errors]
     new = await _insert(connection, viewer, good)
+    await tell(connection, [Touch(key[0], "outcome", f"Outcome: {key[1]}, on {key[2]}.") for key in sorted(new)])
     wearers = [row["wearer_id"] for row, _ in good]
     await record(connection, viewer, "outcomes.record", f"{len(new)} of {len(named)}", wearers)
     results = [Recorded(line, error) for line, error in errors.items()]

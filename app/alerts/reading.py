@@ -1,4 +1,4 @@
-"""Alerts as they are read: lists, one alert, and the stream, all scoped to the viewer and audited."""
+"""Alerts as they are read: lists, one alert and its revisions, all scoped to the viewer and audited."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from app.access.viewer import Viewer
-from app.alerts.schemas import Alert, AlertRevision, ReviewedAlert, alert_of, reviewed_alert_of
+from app.alerts.schemas import AlertRevision, ReviewedAlert, reviewed_alert_of
 from app.audit.store import record
 from app.db import Connection
 from app.errors import NotFound
@@ -90,51 +90,6 @@ async def list_revisions(
     rows = await connection.fetch(LIST_REVISIONS, viewer.organisation_id, alert_id, after, limit)
     await record(connection, viewer, "revisions.list", f"{alert_id} after={after}", [wearer_id])
     return [AlertRevision(**row) for row in rows]
-
-
-# The state is that which the revision left: what the alert has come to since is in later revisions.
-STREAM = """
-SELECT x.position, a.alert_id, a.match_id, r.revision, r.kind, r.why, r.changed, r.incident_version, r.evidence,
-    CASE r.kind WHEN 'raised' THEN 'new' WHEN 'withdrawn' THEN 'withdrawn' WHEN 'reopened' THEN 'in_review'
-        ELSE a.state END AS state,
-    a.raised_at, r.revised_at, i.incident_id, o.code AS force, i.reference AS incident_reference, v.offence,
-    w.wearer_id, w.reference AS wearer_reference
-FROM outbox x
-JOIN alert a USING (alert_id)
-JOIN alert_revision r ON r.alert_id = x.alert_id AND r.revision = x.revision
-JOIN incident i ON i.incident_id = a.incident_id
-JOIN organisation o ON o.organisation_id = i.force_id
-JOIN incident_version v ON v.incident_id = i.incident_id AND v.version = r.incident_version
-JOIN wearer w ON w.wearer_id = a.wearer_id
-WHERE x.position > $2 AND x.position <= $4
-  AND (i.force_id = $1 OR w.force_id = $1 OR w.probation_id = $1)
-ORDER BY x.position LIMIT $3
-"""
-LAST_POSITION = "SELECT coalesce(max(position), 0) FROM outbox"
-
-
-class Streamed(NamedTuple):
-    """Revisions with their positions, and the position up to which all that the viewer may see has been read."""
-
-    revisions: list[tuple[int, Alert]]
-    read_to: int
-
-
-async def read_stream(connection: Connection, viewer: Viewer, after: int, limit: int) -> Streamed:
-    """Read revisions that were dispatched after a position, oldest first."""
-    last = await connection.fetchval(LAST_POSITION)
-    if last <= after:
-        return Streamed([], after)
-    rows = await connection.fetch(STREAM, viewer.organisation_id, after, limit, last)
-    if rows:
-        await record(connection, viewer, "alerts.stream", f"after={after}", _wearers(rows))
-    read_to = rows[-1]["position"] if len(rows) == limit else last
-    return Streamed([(row["position"], alert_of(row)) for row in rows], read_to)
-
-
-async def find_last_position(connection: Connection) -> int:
-    """Give the position of the newest revision on the stream; 0 if there is none."""
-    return int(await connection.fetchval(LAST_POSITION))
 
 
 def _wearers(rows: list[asyncpg.Record]) -> list[UUID]:

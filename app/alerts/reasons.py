@@ -4,7 +4,7 @@ from app.access.viewer import Viewer
 from app.alerts.decision_schemas import PutReason, Reason
 from app.audit.store import record
 from app.db import Connection
-from app.errors import Conflict
+from app.errors import Conflict, NotAllowed
 
 LIST_REASONS = "SELECT code, decision, label, is_active FROM decision_reason ORDER BY decision NULLS LAST, code"
 
@@ -24,7 +24,13 @@ RETURNING code, decision, label, is_active
 
 
 async def put_reason(connection: Connection, viewer: Viewer, code: str, put: PutReason) -> Reason:
-    """Add a reason, or take one in or out of use. Raises Conflict if it is there with other words."""
+    """Add a reason, or take one in or out of use.
+
+    Raises NotAllowed unless the viewer's organisation is an operator: the list is everybody's. Raises Conflict if the
+    reason is there with other words.
+    """
+    if viewer.kind != "operator":
+        raise NotAllowed("The list of reasons is one for all organisations; only an operator's key may change it.")
     row = await connection.fetchrow(PUT_REASON, code, put.decision, put.label, put.is_active)
     if row is None:
         raise Conflict(

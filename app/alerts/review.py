@@ -18,6 +18,7 @@ class UnderReview(NamedTuple):
     decision_id: UUID | None  # the last one
     decided_by: str | None
     decided_by_account_id: int | None
+    decided_by_api_key_id: int | None
 
 
 class Conclusion(NamedTuple):
@@ -27,6 +28,7 @@ class Conclusion(NamedTuple):
     confirms: UUID | None
     decided_by: str
     account_id: int | None
+    api_key_id: int | None
 
 
 def state_after(alert: UnderReview, conclusion: Conclusion) -> str:
@@ -54,15 +56,22 @@ def _refuse_false_confirmation(alert: UnderReview, conclusion: Conclusion, confi
         raise Conflict(
             "A second check that comes to another conclusion is a decision of its own: leave out 'confirms'."
         )
-    if _is_same_person(alert, conclusion):
+    if alert.decided_by_account_id is not None and conclusion.account_id is not None:
+        is_same_person = alert.decided_by_account_id == conclusion.account_id
+    else:
+        _refuse_same_key(alert, conclusion)
+        # A key names the person for whom it acts; how the name is spaced and capitalised makes nobody else of them.
+        is_same_person = _folded(alert.decided_by or "") == _folded(conclusion.decided_by)
+    if is_same_person:
         raise Conflict("The second check has to be made by another person.")
 
 
-def _is_same_person(alert: UnderReview, conclusion: Conclusion) -> bool:
-    if alert.decided_by_account_id is not None and conclusion.account_id is not None:
-        return alert.decided_by_account_id == conclusion.account_id
-    # A key names the person for whom it acts; how the name is spaced and capitalised makes nobody else of them.
-    return _folded(alert.decided_by or "") == _folded(conclusion.decided_by)
+def _refuse_same_key(alert: UnderReview, conclusion: Conclusion) -> None:
+    if alert.decided_by_api_key_id is not None and alert.decided_by_api_key_id == conclusion.api_key_id:
+        raise Conflict(
+            "The second check has to be made by another person, and a key cannot show that it acts for another one: "
+            "sign in, or use another key than the one that made the decision."
+        )
 
 
 def _folded(name: str) -> str:

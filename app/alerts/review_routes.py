@@ -29,6 +29,7 @@ from app.alerts.reading import find_alert
 from app.alerts.reasons import list_reasons, put_reason, set_second_check
 from app.alerts.schemas import ReviewedAlert
 from app.rows import RowError, read_body, read_record, record_body_of
+from app.wake import send_hint
 
 router = APIRouter(prefix="/v1", tags=["alerts"])
 
@@ -54,9 +55,11 @@ async def patch(
 ) -> ReviewedAlert:
     """Take an alert up, or hand it to somebody; a new one is in review from then on."""
     patched = await read_record(request, PatchedAlert)
-    async with request.app.state.pool.acquire() as connection, connection.transaction():
-        await patch_alert(connection, viewer, alert_id, patched, if_match)
-        alert = await find_alert(connection, viewer, alert_id)
+    async with request.app.state.pool.acquire() as connection:
+        async with connection.transaction():
+            await patch_alert(connection, viewer, alert_id, patched, if_match)
+            alert = await find_alert(connection, viewer, alert_id)
+        await send_hint(connection, "outbox")
     response.headers["ETag"] = alert.etag
     return alert
 
@@ -79,8 +82,10 @@ async def post_decision(
 ) -> Decision:
     """Decide on an alert as it was looked at; 412 with what has changed if it is not so any more."""
     posted = await read_record(request, PostedDecision)
-    async with request.app.state.pool.acquire() as connection, connection.transaction():
-        made = await decide(connection, viewer, alert_id, posted, if_match, idempotency_key)
+    async with request.app.state.pool.acquire() as connection:
+        async with connection.transaction():
+            made = await decide(connection, viewer, alert_id, posted, if_match, idempotency_key)
+        await send_hint(connection, "outbox")
     response.headers["ETag"] = made.etag
     return made.decision
 
@@ -96,8 +101,11 @@ async def get_decisions(request: Request, viewer: Reader, alert_id: UUID) -> Dec
 async def post_outcome(request: Request, viewer: Decider, alert_id: UUID) -> OutcomeList:
     """Record what came of an alert that was passed to the police, once however often it is sent; gives all of them."""
     posted = await read_record(request, PostedOutcome)
-    async with request.app.state.pool.acquire() as connection, connection.transaction():
-        return OutcomeList(outcomes=await record_outcome(connection, viewer, alert_id, posted))
+    async with request.app.state.pool.acquire() as connection:
+        async with connection.transaction():
+            outcomes = await record_outcome(connection, viewer, alert_id, posted)
+        await send_hint(connection, "outbox")
+    return OutcomeList(outcomes=outcomes)
 
 
 @router.get("/alerts/{alert_id}/outcomes")
@@ -122,8 +130,10 @@ async def post_outcomes(request: Request, viewer: Decider) -> OutcomeReceipt:
     An alert goes by its number or its id. What was recorded before is left as it is.
     """
     rows = read_outcome_csv(await read_body(request, media_type="text/csv"))
-    async with request.app.state.pool.acquire() as connection, connection.transaction():
-        results = [recorded.result for recorded in await record_outcomes(connection, viewer, rows.good)]
+    async with request.app.state.pool.acquire() as connection:
+        async with connection.transaction():
+            results = [recorded.result for recorded in await record_outcomes(connection, viewer, rows.good)]
+        await send_hint(connection, "outbox")
     errors = [*rows.errors, *(result for result in results if isinstance(result, RowError))]
     return OutcomeReceipt(
         recorded=results.count("recorded"),
@@ -142,7 +152,10 @@ async def get_reasons(request: Request, _viewer: Reader) -> ReasonList:
 
 @router.put("/decision-reasons/{code}", openapi_extra=record_body_of(PutReason))
 async def put_decision_reason(request: Request, viewer: Admin, code: ReasonCode) -> Reason:
-    """Add a reason, or take one in or out of use; the words of one that is there do not change."""
+    """Add a reason, or take one in or out of use; the words of one that is there do not change.
+
+    The list is one for all organisations, so this takes a key of the operator's.
+    """
     put = await read_record(request, PutReason)
     async with request.app.state.pool.acquire() as connection, connection.transaction():
         return await put_reason(connection, viewer, code, put)

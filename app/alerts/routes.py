@@ -10,8 +10,9 @@ from fastapi.responses import StreamingResponse
 from app import metrics
 from app.access.keys import is_still_valid, requires
 from app.access.viewer import Viewer
-from app.alerts.reading import find_alert, find_last_position, list_alerts, list_revisions, read_stream
+from app.alerts.reading import find_alert, list_alerts, list_revisions
 from app.alerts.schemas import AlertPage, ReviewedAlert, RevisionPage
+from app.alerts.stream import find_last_position, read_stream
 from app.db import Pool
 from app.pages import After, Limit, link_next
 from app.wake import Hints
@@ -23,7 +24,7 @@ State = Literal["new", "in_review", "awaiting_second_check", "decided", "withdra
 
 # Also how soon a stream notices that its key was revoked, and how often proxies see a sign of life.
 HEARTBEAT_S = 15.0
-REVISIONS_A_READ = 100
+EVENTS_A_READ = 100
 
 
 @router.get("/alerts")
@@ -46,8 +47,9 @@ async def get_alerts(
     response_class=StreamingResponse,
     responses={
         200: {
-            "description": "Server-sent events: `id` is the stream position, `event` is `alert.` and the revision's "
-            "kind, `data` is the alert as JSON. Reconnect with `Last-Event-ID` and nothing is missed.",
+            "description": "Server-sent events: `id` is the stream position, `event` is `alert.` and what happened "
+            "(raised, revised, withdrawn, reopened, taken_up, assigned, decided, outcome, escalated), `data` is the "
+            "alert as JSON. Reconnect with `Last-Event-ID` and nothing is missed.",
             "content": {
                 "text/event-stream": {
                     "example": 'id: 41\nevent: alert.raised\ndata: {"number":"A-3F0QZ1XW","state":"new"}\n\n'
@@ -67,7 +69,7 @@ async def stream_alerts(
         int | None, Header(ge=0, description="As `after`; sent by clients that reconnect.")
     ] = None,
 ) -> StreamingResponse:
-    """Give every alert revision that the caller may see, as it is dispatched."""
+    """Give every revision of the alerts that the caller may see, and what people do with them, as it is dispatched."""
     pool: Pool = request.app.state.pool
     position = last_event_id if last_event_id is not None else after
     if position is None:
@@ -110,10 +112,10 @@ async def _events(pool: Pool, hints: Hints, viewer: Viewer, position: int) -> As
                 async with pool.acquire() as connection, connection.transaction():
                     if not await is_still_valid(connection, viewer):
                         return
-                    revisions, read_to = await read_stream(connection, viewer, position, REVISIONS_A_READ)
-                for place, alert in revisions:
+                    events, read_to = await read_stream(connection, viewer, position, EVENTS_A_READ)
+                for place, alert in events:
                     yield f"id: {place}\nevent: alert.{alert.kind}\ndata: {alert.model_dump_json()}\n\n"
-                is_full, position = len(revisions) == REVISIONS_A_READ, read_to
+                is_full, position = len(events) == EVENTS_A_READ, read_to
                 if not is_full and not await bell.wait(HEARTBEAT_S):
                     yield ": still here\n\n"
     finally:

@@ -46,7 +46,7 @@ class AlertWearer(BaseModel):
 
 
 class Alert(BaseModel):
-    """An alert as one of its revisions left it."""
+    """An alert as one of its revisions, or a change by people, left it."""
 
     model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
 
@@ -55,7 +55,7 @@ class Alert(BaseModel):
     match_id: UUID
     state: str
     revision: int
-    kind: str  # of the revision: raised, revised, withdrawn, reopened
+    kind: str  # of the revision: raised, revised, withdrawn, reopened; on the stream also what people did
     why: str
     changed: list[str]
     incident: AlertIncident

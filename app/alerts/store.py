@@ -55,7 +55,7 @@ SELECT alert_id, revision, kind, why, ARRAY(SELECT jsonb_array_elements_text(cha
 FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[], $8::text[])
     AS revised (alert_id, revision, kind, why, changed, incident_version, profile_id, evidence)
 """
-PUT_OUTBOX = "INSERT INTO outbox (alert_id, revision) SELECT * FROM unnest($1::uuid[], $2::int[])"
+PUT_OUTBOX = "INSERT INTO outbox (alert_id, revision, state) SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[])"
 
 
 async def _write(connection: Connection, run_id: UUID, revised: list[_Revised]) -> None:
@@ -82,4 +82,4 @@ async def _write(connection: Connection, run_id: UUID, revised: list[_Revised]) 
         [json.dumps(r.finding.evidence) for r in revised],
         run_id,
     )
-    await connection.execute(PUT_OUTBOX, ids, numbers)
+    await connection.execute(PUT_OUTBOX, ids, numbers, [r.revision.state for r in revised])

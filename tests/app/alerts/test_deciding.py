@@ -155,13 +155,19 @@ async def test_a_decision_survives_withdrawal_and_the_alert_comes_back_for_revie
     assert (await case.decisions())[0] == decision
 
 
-async def test_a_second_check_by_another_person_when_an_organisation_of_the_alert_asks(case: Case) -> None:
+async def test_a_second_check_by_another_person_when_an_organisation_of_the_alert_asks(
+    case: Case, make_key: MakeKey
+) -> None:
     assert (await case.service.put("/v1/second-check", json={"is_asked": True}, headers=case.kent)).status_code == 200
     first = (await case.decide("pass_to_police")).json()
     assert first["state"] == "awaiting_second_check"
-    same = await case.decide("pass_to_police", confirms=first["decision_id"], decided_by="pc  MOORE")
-    assert (same.status_code, "another person" in same.json()["detail"]) == (409, True)
-    second = (await case.decide("pass_to_police", confirms=first["decision_id"], decided_by="DS Hall")).json()
+    other_key = await make_key("Kent", "force", "alerts:decide")
+    for name, key in (("pc  MOORE", other_key), ("DS Hall", case.kent)):
+        same = await case.decide("pass_to_police", confirms=first["decision_id"], decided_by=name, headers=key)
+        assert (same.status_code, "another person" in same.json()["detail"]) == (409, True)
+    second = (
+        await case.decide("pass_to_police", confirms=first["decision_id"], decided_by="DS Hall", headers=other_key)
+    ).json()
     assert (second["state"], second["is_second_check"]) == ("decided", True)
     assert (await case.alert())["state"] == "decided"
 
@@ -221,12 +227,15 @@ async def test_a_decision_has_a_reason_a_text_and_a_person(
     assert (answer.json()["errors"][0]["pointer"], answer.json()["errors"][0]["code"]) == (pointer, code)
 
 
-async def test_reasons_are_added_and_taken_out_of_use_but_never_reworded(case: Case) -> None:
+async def test_reasons_are_added_and_taken_out_of_use_but_never_reworded(case: Case, make_key: MakeKey) -> None:
     path, put = "/v1/decision-reasons/at_school", {"decision": "explained", "label": "At school"}
-    assert (await case.service.put(path, json=put, headers=case.kent)).json()["is_active"] is True
+    operator = await make_key("ops", "operator", "admin")
+    # The list is everybody's, so no force changes it for the others.
+    assert (await case.service.put(path, json=put, headers=case.kent)).status_code == 403
+    assert (await case.service.put(path, json=put, headers=operator)).json()["is_active"] is True
     assert (await case.decide(reason="at_school")).status_code == 201
-    assert (await case.service.put(path, json={**put, "label": "Else"}, headers=case.kent)).status_code == 409
-    assert (await case.service.put(path, json={**put, "is_active": False}, headers=case.kent)).status_code == 200
+    assert (await case.service.put(path, json={**put, "label": "Else"}, headers=operator)).status_code == 409
+    assert (await case.service.put(path, json={**put, "is_active": False}, headers=operator)).status_code == 200
     assert (await case.decide(reason="at_school")).status_code == 422
     reasons = (await case.service.get("/v1/decision-reasons", headers=case.kent)).json()["reasons"]
     assert {"code": "at_school", **put, "is_active": False} in reasons

@@ -9,6 +9,7 @@ from app.alerts.outcome_csv import CSV_EXAMPLE, read_outcome_csv
 from app.errors import BadBody
 from app.identity import alert_number, ids_of_alert_number
 from tests.app.alerts.conftest import Case
+from tests.app.conftest import MakeKey
 
 ARRESTED = {"outcome": "arrested", "date": "2026-03-15", "source": "custody", "reference": "C/1"}
 HEADER = "alert,outcome,date,source,reference\n"
@@ -39,11 +40,12 @@ async def test_outcomes_follow_a_decision_to_pass_and_survive_withdrawal(case: C
     ]
 
 
-async def test_an_unconfirmed_decision_has_no_outcome(case: Case) -> None:
+async def test_an_unconfirmed_decision_has_no_outcome(case: Case, make_key: MakeKey) -> None:
     await case.service.put("/v1/second-check", json={"is_asked": True}, headers=case.kent)
     first = (await case.decide("pass_to_police")).json()
     assert (await post(case)).status_code == 422
-    await case.decide("pass_to_police", confirms=first["decision_id"], decided_by="DS Hall")
+    other_key = await make_key("Kent", "force", "alerts:decide")
+    await case.decide("pass_to_police", confirms=first["decision_id"], decided_by="DS Hall", headers=other_key)
     assert (await post(case)).status_code == 200
 
 

@@ -8,14 +8,14 @@ from app.alerts.review import Conclusion, UnderReview, state_after
 from app.errors import Conflict
 
 FIRST, OTHER = UUID(int=1), UUID(int=2)
-NEW = UnderReview("new", asks_second_check=False, decision_id=None, decided_by=None, decided_by_account_id=None)
-AWAITING = UnderReview("awaiting_second_check", True, FIRST, "PC Moore", None)
+NEW = UnderReview("new", False, None, None, None, None)
+AWAITING = UnderReview("awaiting_second_check", True, FIRST, "PC Moore", None, decided_by_api_key_id=1)
 
 
 def conclude(
-    decision: str, by: str = "DS Hall", confirms: UUID | None = None, account: int | None = None
+    decision: str, by: str = "DS Hall", confirms: UUID | None = None, account: int | None = None, key: int = 2
 ) -> Conclusion:
-    return Conclusion(decision, confirms, by, account)
+    return Conclusion(decision, confirms, by, account, key)
 
 
 @pytest.mark.parametrize("state", ["new", "in_review", "decided"])
@@ -44,6 +44,14 @@ def test_another_person_confirms() -> None:
 def test_the_same_person_does_not_confirm_however_they_write_their_name(name: str) -> None:
     with pytest.raises(Conflict, match="another person"):
         state_after(AWAITING, conclude("pass_to_police", by=name, confirms=FIRST))
+
+
+def test_a_key_does_not_confirm_its_own_decision_under_another_name() -> None:
+    with pytest.raises(Conflict, match="another key"):
+        state_after(AWAITING, conclude("pass_to_police", by="DS Hall", confirms=FIRST, key=1))
+    # Nor does somebody who is signed in confirm what the same key decided for nobody in particular.
+    with pytest.raises(Conflict, match="another key"):
+        state_after(AWAITING, conclude("pass_to_police", by="DS Hall", confirms=FIRST, account=7, key=1))
 
 
 def test_accounts_tell_people_apart_better_than_names() -> None:

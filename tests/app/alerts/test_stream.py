@@ -10,7 +10,11 @@ import pytest
 
 from app.access.keys import create_key
 from app.access.organisations import find_or_create_organisation
+from app.access.viewer import Viewer
+from app.alerts.dispatcher import dispatch
+from app.alerts.stream import read_stream
 from app.db import Pool
+from tests.app.alerts.conftest import Case
 from tests.app.matching.world import INSIDE, Fix, World
 
 
@@ -168,3 +172,30 @@ async def test_without_a_key_or_its_scope_there_is_nothing(world: World, live_se
     for path in ("/v1/matches", "/v1/alerts", "/v1/alerts/stream"):
         assert (await live_service.get(path)).status_code == 401
         assert (await live_service.get(path, headers={"Authorization": f"Bearer {key}"})).status_code == 403
+
+
+async def test_what_people_do_is_on_the_stream_in_its_order(case: Case) -> None:
+    await case.patch(state="in_review")
+    await case.patch(assignee="PO Nowak")
+    await case.revise()
+    await case.decide("pass_to_police", reason="at_the_scene")
+    outcome = {"outcome": "arrested", "date": "2026-03-15", "source": "custody"}
+    for _ in range(2):  # recorded once
+        await case.service.post(f"{case.path}/outcomes", json=outcome, headers=case.kent)
+    await dispatch(case.world.pool)
+    async with case.world.pool.acquire() as connection:
+        viewer = Viewer(case.world.force_id, "Kent", "force", frozenset())
+        events = [alert for _, alert in (await read_stream(connection, viewer, 0, 100)).events]
+    assert [(alert.kind, alert.state, alert.revision) for alert in events] == [
+        ("raised", "new", 1),
+        ("taken_up", "in_review", 1),
+        ("assigned", "in_review", 1),
+        ("revised", "in_review", 2),
+        ("decided", "decided", 2),
+        ("outcome", "decided", 2),
+    ]
+    assert [alert.why for alert in events[4:]] == [
+        "Decided: pass_to_police, for the reason at_the_scene.",
+        "Outcome: arrested, on 2026-03-15.",
+    ]
+    assert "Moore" not in str(events)
