@@ -31,13 +31,6 @@ ENFSI: Final = (
 NO_SUPPORT: Final = "no support"
 
 
-class Ordinary(NamedTuple):
-    """What a profile takes for a wearer of whom nothing is known: so many days (κ), at such a rate (b₀)."""
-
-    days: float  # over 0
-    rate: float  # over 0, at most 1
-
-
 class Chance(NamedTuple):
     """Presence at the moment of the crime, beside this wearer's ordinary life.
 
@@ -53,39 +46,53 @@ class Chance(NamedTuple):
     ratio: float  # A/B
     ratio_low: float  # A over the upper bound of B
     ratio_high: float  # A over the lower bound; infinite where that is 0 and A is not
-    most: float  # the highest ratio_low that so many days could give: A = 1 and not once there
+    most: float  # the highest ratio_low that so many days could give: there at the crime and not once before
     words: str  # for ratio_low, by the scale of the ENFSI; of `most`
     most_words: str
 
 
-def chance(at_crime: float, days: Shifted, ordinary: Ordinary) -> Chance | None:
+class Prior(NamedTuple):
+    """What a profile counts before any day is counted: so many days (κ), on which A is at least a rate (b₀)."""
+
+    days: float  # over 0
+    rate: float  # over 0, at most 1
+
+
+def chance(at_crime: float, days: Shifted, prior: Prior) -> Chance | None:
     """Weigh A against the same A on other days; None where fewer than 7 of them are usable: too little history.
 
-    days: `shifted_presence` for the window moved by whole local days, so that the clock shows the same (the caller
+    days: `comparable_presence` for the window moved by whole local days, so that the clock shows the same (the caller
     knows the time zone). A day with moments that are not covered counts as if it had been there as much in those;
     the day of the crime does not, so that gaps never speak for presence.
 
-    B = (Σ A_d + κ·b₀)/(n + κ), the mean of a beta distribution after n days. Its bounds are those of C. J. Clopper and
-    E. S. Pearson (Biometrika 26, 404, 1934) for Σ A_d + κ·b₀ events in n + κ trials, one-sided 95 % each: quantiles of
-    beta distributions, so that the same days give the same bounds. A_d lies between 0 and 1, and of such numbers with
-    one mean those that are only 0 or 1 vary most: for others the bounds are wider than they need be.
+    B = (Σ A_d + κ·max(A, b₀))/(n + κ). With κ = 1 the day of the crime is one of the days: if it is a day like the
+    others, whichever of the n + 1 it is, the mean of A/B is at most 1, and so A/B reaches t at most once in t times
+    (A. Markov's inequality; V. Vovk and R. Wang, Annals of Statistics 49, 2021, call it an e-value). A fixed prior rate
+    gives no such promise for short windows and, where A is small because the window is long, no ratio at all.
+
+    The bounds of B are those of C. J. Clopper and E. S. Pearson (Biometrika 26, 404, 1934), one-sided 95 % each, for
+    what each day came to of the most that a day came to: numbers from 0 to 1, of which those that are only 0 or 1 vary
+    most, so for others the bounds are wider than they need be. The same days give the same bounds.
 
     A of 0 has the ratio 0. Cost: 25 µs.
 
-    Raises ValueError if A is not a probability or the ordinary days are not over 0.
+    Raises ValueError if A is not a probability or the prior is not over 0.
     """
     if not 0 <= at_crime <= 1 + 1e-9:
         raise ValueError(f"the probability of presence is not from 0 to 1: {at_crime}")
-    if not (ordinary.days > 0 and 0 < ordinary.rate <= 1):
-        raise ValueError(f"ordinary days and their rate must be over 0, the rate at most 1: {ordinary}")
+    if not (prior.days > 0 and 0 < prior.rate <= 1):
+        raise ValueError(f"the days and the rate of a prior must be over 0, the rate at most 1: {prior}")
     usable = days.known >= LEAST_KNOWN
     n = int(usable.sum())
     if n < LEAST_DAYS:
         return None
     there = np.minimum(days.at_crime[usable] / days.known[usable], 1.0)
-    events, trials = math.fsum(there.tolist()) + ordinary.days * ordinary.rate, n + ordinary.days
-    rate, low, high = events / trials, _rate_low(events, trials), _rate_high(events, trials)
-    most = 1 / _rate_high(ordinary.days * ordinary.rate, trials)
+    own = max(at_crime, prior.rate)
+    largest = max(own, float(there.max()))
+    events, trials = (math.fsum(there.tolist()) + prior.days * own) / largest, n + prior.days
+    rate = largest * events / trials
+    low, high = largest * _rate_low(events, trials), largest * _rate_high(events, trials)
+    most = 1 / _rate_high(prior.days, trials)
     return Chance(
         days=n,
         as_much=int((there >= at_crime).sum()),

@@ -1,117 +1,172 @@
-"""What is known of one wearer and one incident: everything that a match says, in one structure."""
+"""Evidence: everything that a match says of one wearer and one incident, in one structure with a versioned JSON form."""
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
-
-import numpy as np
-
-from matcher.hits import NO_TIME_US
-from matcher.incidents import Incidents
-from matcher.join import Between, space_time_join
-from matcher.profile import Profile
-from matcher.trails import Trails
+from typing import Final
 
 # Moves when the same inputs give another answer; every match says by which it was made.
-ALGORITHM = "radius-1"
+ALGORITHM = "evidence-1"
 # Moves when the evidence's JSON changes its form.
-SCHEMA = 1
+SCHEMA = 2
+
+# What became of the days before: `Evidence.history`.
+NOT_NEEDED: Final = "not_needed"  # the verdict or the profile asks for none
+NOT_READ: Final = "not_read"  # it is needed and the context has none: evaluate again with it
+TOO_LITTLE: Final = "too_little"
+WEIGHED: Final = "weighed"
 
 
-class Incident(NamedTuple):
-    """A reported crime as it is judged; without padding."""
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """One visit (matcher.visits), rounded."""
 
-    lon_deg: float
-    lat_deg: float
-    offence: str
-    from_us: int
-    to_us: int
+    label: str
+    enter_us: int
+    leave_us: int
+    has_entry: bool  # seen to come in; else the stay begins at a fix or at the edge of the window
+    has_exit: bool
+    n_pings: int
+    first_us: int | None
+    last_us: int | None
+    seen_s: float  # from the first to the last position inside
+    inferred_s: float  # the rest, along straight lines
+    near_m: float
+    near_us: int
+    enter_bearing_deg: float | None
+    leave_bearing_deg: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The probability of having been inside (matcher.presence, matcher.ever)."""
+
+    highest: float  # at fixes and between them
+    highest_us: int | None  # None where highest is 0, as seen_us
+    seen: float  # the highest at a fix
+    seen_us: int | None
+    ever: float  # at any moment of the window
+    at_crime: float  # A, at the moment of the crime, of the moments covered
+    known: float  # share of A's moments that is covered: A is at most at_crime + 1 − known
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Whether presence was possible at all (matcher.reach)."""
+
+    is_excluded: bool
+    is_sound: bool  # strap, power and activation throughout what it rests on
+    needed_mps: float  # speed that presence would have needed; infinite where none would do
+    longest_stay_s: float  # upper bound
+    rests_from_us: int
+    rests_to_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """How much of the padded window is known (matcher.verdict)."""
+
+    share: float
+    fixes: int
+    longest_gap_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Of what quality the positions inside are."""
+
+    median_r95_m: float | None  # radius that holds a position in 95 of 100 cases; None without a position
+    unknown_accuracy: int  # of them, those that state none
+    by_source: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A device event in the padded window."""
+
+    at_us: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Fixes that nobody can have come between, in or about the padded window (matcher.jumps)."""
+
+    before_us: int
+    after_us: int
+    set_aside: int  # fixes between them that were set aside; 0 where it cannot be told which side is false
+    speed_mps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ordinary:
+    """Presence at the moment of the crime beside the wearer's ordinary life (matcher.chance)."""
+
+    days: int
+    as_much: int
+    rate: float
+    rate_low: float
+    rate_high: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float  # infinite where there is no bound
+    most: float
+    words: str
+    most_words: str
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks of presence, rounded: metres to 0.01, seconds to 0.1. Times are microseconds since 1970 UTC."""
+    """All that is said of one wearer and one incident.
 
-    verdict: str  # present: a position inside; possible: only a stretch between two positions
+    Numbers are rounded as shown (probabilities 1e-4, metres 0.01, seconds 0.1, ratios to three digits) before anything
+    is decided by them. Times are microseconds since 1970 UTC. What the profile's rule does not ask is None or empty.
+    """
+
+    rule: str  # of the profile: radius, overlap or presence
+    verdict: str  # present, possible, excluded or cannot_say
+    offence: str
     radius_m: float
-    n_pings: int  # positions inside
+    from_us: int  # the window with its padding
+    to_us: int
+    n_pings: int  # positions inside the circle
     min_dist_m: float | None  # the nearest of them; None without one, as the three times
     closest_us: int | None
     first_us: int | None
     last_us: int | None
-    near_m: float  # the least distance, between positions too
-    near_us: int
-    enter_us: int  # first and
-    leave_us: int  # last moment inside, between positions too
-    inside_s: float  # along the stretches between positions
+    near_m: float | None  # the least distance inside, between positions too; None where nothing is, as the three times
+    near_us: int | None
+    enter_us: int | None  # first and
+    leave_us: int | None  # last moment inside, between positions too
+    inside_s: float  # seconds inside: expected ones where uncertainty is weighed, else along straight lines
     visits: int
+    stays: tuple[Stay, ...]
+    quality: Quality
+    inside: Inside | None
+    reach: Reached | None
+    coverage: Covered | None
+    events: tuple[Event, ...]
+    jumps: tuple[Jump, ...]
+    conflicts: int  # fixes of one tag, time and source that differ, in the padded window
+    on_licence: bool | None  # whether the window meets the licence; None where that is not known
+    history: str  # NOT_NEEDED, NOT_READ, TOO_LITTLE or WEIGHED
+    chance: Ordinary | None
+    is_candidate: bool  # a position or line within the candidate margin: what the join finds. Not part of the JSON
+
+    @property
+    def needs_history(self) -> bool:
+        """Whether the evidence is not final until it is evaluated again with the history."""
+        return self.history == NOT_READ
 
     def as_json(self) -> dict[str, object]:
-        """Give the evidence as JSON holds it: times as RFC 3339 text with microseconds, named `…_at`."""
-        named = {_json_name(field.name): _json_value(field.name, getattr(self, field.name)) for field in fields(self)}
-        return {"schema": SCHEMA, **named}
+        """Give the evidence as JSON holds it: times as RFC 3339 text, named `…_at`; null for what is infinite."""
+        shown = {name: value for name, value in _object(self).items() if name != "is_candidate"}
+        return {"schema": SCHEMA, "algorithm": ALGORITHM, **shown}
 
 
-def evaluate(trails: Trails, incident: Incident, profile: Profile) -> Evidence | None:
-    """Weigh what one wearer's trails say of one incident; None if nothing places them inside the circle.
-
-    A pure function of its arguments. `trails` holds only fixes of this wearer: one trail for each device and fitting,
-    so that no line is drawn over a time in which somebody else wore the tag. Of trails that overlap in time, the
-    positions, seconds and visits add up.
-
-    Raises ValueError if the profile has no circle for the offence.
-    """
-    circle = profile.circle(incident.offence)
-    padding_us = round(circle.padding_s * 1e6)
-    one = Incidents(
-        lon_deg=np.array([incident.lon_deg]),
-        lat_deg=np.array([incident.lat_deg]),
-        radius_m=np.array([circle.radius_m]),
-        from_us=np.array([incident.from_us - padding_us]),
-        to_us=np.array([incident.to_us + padding_us]),
-    )
-    hits = space_time_join(trails, one, Between(profile.max_gap_s, profile.max_speed_mps))
-    if hits.device.size == 0:
-        return None
-    n_pings = int(hits.n_pings.sum())
-    nearest = int(np.lexsort((hits.closest_us, hits.closest_m))[0])
-    near = int(np.lexsort((hits.near_us, hits.near_m))[0])
-    with_pings = hits.first_us != NO_TIME_US
-    return Evidence(
-        verdict="present" if n_pings else "possible",
-        radius_m=circle.radius_m,
-        n_pings=n_pings,
-        min_dist_m=round(float(hits.closest_m[nearest]), 2) if n_pings else None,
-        closest_us=int(hits.closest_us[nearest]) if n_pings else None,
-        first_us=int(hits.first_us[with_pings].min()) if n_pings else None,
-        last_us=int(hits.last_us[with_pings].max()) if n_pings else None,
-        near_m=round(float(hits.near_m[near]), 2),
-        near_us=int(hits.near_us[near]),
-        enter_us=int(hits.enter_us.min()),
-        leave_us=int(hits.leave_us.max()),
-        inside_s=round(float(hits.inside_s.sum()), 1),
-        visits=int(hits.visits.sum()),
-    )
-
-
-def is_alerted(evidence: Evidence | None) -> bool:
-    """Say whether people are told: at least one position inside."""
-    return evidence is not None and evidence.n_pings > 0
-
-
-class Reach(NamedTuple):
-    """Stretch of time that the evidence of an incident looks at; both ends belong to it."""
-
-    from_us: int
-    to_us: int
-
-
-def reach(incident: Incident, profile: Profile) -> Reach:
-    """Give the context of an incident: nothing outside it is read, and what changes inside it is evaluated again."""
-    # A position up to max_gap_s outside the padded window can still be the end of a line that enters it.
-    margin_us = round((profile.circle(incident.offence).padding_s + profile.max_gap_s) * 1e6)
-    history_us = profile.history_days * 86_400_000_000
-    return Reach(incident.from_us - margin_us - history_us, incident.to_us + margin_us + round(profile.after_s * 1e6))
+def _object(whole: object) -> dict[str, object]:
+    assert is_dataclass(whole)
+    return {_json_name(field.name): _json_value(field.name, getattr(whole, field.name)) for field in fields(whole)}
 
 
 def _json_name(name: str) -> str:
@@ -119,7 +174,13 @@ def _json_name(name: str) -> str:
 
 
 def _json_value(name: str, value: object) -> object:
-    return _rfc_3339(value) if name.endswith("_us") and isinstance(value, int) else value
+    if is_dataclass(value):
+        return _object(value)
+    if isinstance(value, tuple):
+        return [_json_value(name, part) for part in value]
+    if name.endswith("_us") and isinstance(value, int):
+        return _rfc_3339(value)
+    return None if isinstance(value, float) and math.isinf(value) else value
 
 
 def _rfc_3339(us: int) -> str:

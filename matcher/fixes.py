@@ -1,21 +1,22 @@
 """Fixes: the positions of one wearer in time order, each with its error."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from matcher.profile import LEVEL, SOURCES, UNKNOWN_R95_M
 from matcher.trails import Ints, Longs
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-# How a fix was made, as it is stored.
-UNKNOWN, GPS, RF, LBS, WIFI = 0, 1, 4, 5, 6
+UNKNOWN, GPS, RF, LBS, WIFI = SOURCES.values()
 
-# Radius that holds the true position in 95 of 100 cases, where the fix does not state one. Choices, to be back-tested.
-R95_M = {UNKNOWN: 300.0, GPS: 30.0, RF: 50.0, LBS: 1500.0, WIFI: 100.0}
+# Radius that holds the true position in 95 of 100 cases, by stored source, where the fix does not state one.
+R95_M: Final = {code: UNKNOWN_R95_M[source] for source, code in SOURCES.items()}
 
 # No tag is better than this in a street, whatever it states.
 LEAST_RADIUS_M = 3.0
@@ -37,13 +38,14 @@ def fixes_from_columns(
     lat_e7: npt.ArrayLike,
     accuracy_cm: npt.ArrayLike,
     source: npt.ArrayLike,
-    level: npt.ArrayLike = 0.95,
+    level: npt.ArrayLike = LEVEL,
+    unknown_r95_m: Mapping[int, float] = R95_M,
 ) -> Fixes:
     """Make the fixes of one wearer from columns of one length in any order.
 
     accuracy_cm: radius of the circle that holds the position with probability `level`, in centimetres; 0 or less is
     unknown, and takes the default of its source. level: one number, or one for each fix (it differs by contractor and
-    source), over 0 and under 1.
+    source), over 0 and under 1. unknown_r95_m: the default of each source.
 
     Of fixes at one time (two sources, two devices) the one with the least error is kept, of those that can exclude
     before those that cannot, then the first by position: they are one moment, and their errors are not independent.
@@ -56,7 +58,7 @@ def fixes_from_columns(
     lengths = (time.size, lon.size, lat.size, accuracy.size, made_by.size)
     if len(set(lengths)) > 1:
         raise ValueError(f"the columns of fixes differ in length: {lengths}")
-    sigma = sigma_m(accuracy, made_by, level)
+    sigma = sigma_m(accuracy, made_by, level, unknown_r95_m)
     can_exclude = (made_by == GPS) & (accuracy > 0)
     if np.any(time[1:] <= time[:-1]):
         order = np.lexsort((lat, lon, ~can_exclude, sigma, time))
@@ -65,7 +67,9 @@ def fixes_from_columns(
     return Fixes(time, lon, lat, sigma, can_exclude)
 
 
-def sigma_m(accuracy_cm: Longs, source: Longs, level: npt.ArrayLike = 0.95) -> Floats:
+def sigma_m(
+    accuracy_cm: Longs, source: Longs, level: npt.ArrayLike = LEVEL, unknown_r95_m: Mapping[int, float] = R95_M
+) -> Floats:
     """Give the standard deviation in each axis of fixes that lie within their accuracy with probability `level`.
 
     Where the error is normal and the same in both axes, its length is Rayleigh distributed: the circle of radius r
@@ -77,11 +81,11 @@ def sigma_m(accuracy_cm: Longs, source: Longs, level: npt.ArrayLike = 0.95) -> F
     levels = np.asarray(level, np.float64)
     if not np.all((levels > 0) & (levels < 1)):
         raise ValueError(f"the level of an accuracy lies between 0 and 1, not {level!r}")
-    if unknown := set(np.unique(source).tolist()) - set(R95_M):
+    if unknown := set(np.unique(source).tolist()) - set(unknown_r95_m):
         raise ValueError(f"unknown sources of fixes: {sorted(unknown)}")
     radius = np.maximum(accuracy_cm / 100.0, LEAST_RADIUS_M) / np.sqrt(-2 * np.log1p(-levels))
-    by_source = np.zeros(max(R95_M) + 1)
-    for made_by, r95_m in R95_M.items():
+    by_source = np.zeros(max(unknown_r95_m) + 1)
+    for made_by, r95_m in unknown_r95_m.items():
         by_source[made_by] = sigma_of_r95(r95_m)
     return np.where(accuracy_cm > 0, radius, by_source[source])
 

@@ -18,6 +18,16 @@ def seconds(value: float) -> float:
     return round(value, 1)
 
 
+def speed(value: float) -> float:
+    """Round a speed in metres a second to 0.01; infinity stays."""
+    return round(value, 2)
+
+
+def degrees(value: float) -> float:
+    """Round a direction to whole degrees from 0 to 359."""
+    return float(round(value) % 360)
+
+
 def ratio(value: float) -> float:
     """Round a ratio to three digits; 0 and infinity stay."""
     if value == 0 or math.isinf(value):

@@ -5,9 +5,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from matcher import rounding
+from matcher.evidence import Reached
 from matcher.fixes import Fixes
 from matcher.presence import Presence
-from matcher.reach import Reach
 
 PRESENT: Final = "present"
 POSSIBLE: Final = "possible"
@@ -46,7 +46,7 @@ def coverage(fixes: Fixes, found: Presence, from_us: int, to_us: int) -> Coverag
     )
 
 
-def verdict(found: Presence, covered: Coverage, reached: Reach) -> str:
+def verdict(found: Presence, covered: Coverage, reached: Reached) -> str:
     """Say which of the four verdicts stands.
 
     PRESENT where the highest probability, rounded, is at least 0.5. Else EXCLUDED where presence would have needed more

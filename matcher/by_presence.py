@@ -1,0 +1,222 @@
+"""The rule `presence`: what every position is worth, the way between two, who was elsewhere, and who is there anyway."""
+
+import numpy as np
+
+from matcher import rounding
+from matcher.by_radius import inside_of, is_candidate
+from matcher.chance import Chance, Prior, chance, support
+from matcher.comparable import comparable_presence
+from matcher.context import Context, Events, Incident, Pings, context_bounds, fixes_of, flanked, padded_window
+from matcher.crime_time import CrimeTime
+from matcher.ever import ever_inside
+from matcher.evidence import (
+    NOT_NEEDED,
+    NOT_READ,
+    TOO_LITTLE,
+    WEIGHED,
+    Covered,
+    Event,
+    Evidence,
+    Inside,
+    Jump,
+    Ordinary,
+    Reached,
+    Stay,
+)
+from matcher.fixes import Fixes, Floats, sigma_of_r95
+from matcher.jumps import Jumps, set_aside_jumps
+from matcher.near import distances_m, quality, rows_of
+from matcher.presence import NO_TIME_US, Presence, presence
+from matcher.profile import Profile
+from matcher.reach import Reach, reach
+from matcher.soundness import unsound_us
+from matcher.trails import Longs
+from matcher.verdict import PRESENT, coverage, verdict
+from matcher.visits import Visit, visits
+from matcher.window import Bridges, Place
+
+
+def weigh_by_presence(context: Context, incident: Incident, profile: Profile) -> Evidence:
+    """Weigh all that the context says: docs/decisions/0006 tells of the parts.
+
+    The history counts only where the verdict is PRESENT; where it is None then, `Evidence.history` says so.
+    """
+    wanted, to_us = flanked(context.pings, incident, profile)
+    pings, when = rows_of(context.pings, wanted), padded_window(incident, profile)
+    place, bridges = _place(incident, profile), _bridges(profile)
+    kept, aside, jumps = set_aside_jumps(fixes_of(pings, context.fittings.contractor, profile), profile.max_speed_mps)
+    found = presence(kept, place, when, bridges)
+    covered = coverage(kept, found, when.start_us, when.end_us)
+    unsound = _unsound_us(context, pings, incident, profile, to_us)
+    reached = _rounded_reach(
+        reach(kept, aside, place, when.start_us, when.end_us, profile.max_speed_mps, unsound), profile
+    )
+    said = verdict(found, covered, reached)
+    history, ordinary = _ordinary(context, incident, profile, found, said)
+    stays = tuple(_rounded_stay(visit) for visit in visits(kept, place, when.start_us, when.end_us, bridges))
+    inside, away_m = _positions_inside(pings, kept, incident, profile)
+    nearest = int(np.argmin(away_m)) if away_m.size else 0
+    near = min(stays, key=lambda stay: stay.near_m, default=None)
+    return Evidence(
+        rule=profile.rule,
+        verdict=said,
+        offence=incident.offence,
+        radius_m=place.radius_m,
+        from_us=when.start_us,
+        to_us=when.end_us,
+        n_pings=away_m.size,
+        min_dist_m=rounding.metres(float(away_m[nearest])) if away_m.size else None,
+        closest_us=int(inside.fixed_at_us[nearest]) if away_m.size else None,
+        first_us=int(inside.fixed_at_us[0]) if away_m.size else None,
+        last_us=int(inside.fixed_at_us[-1]) if away_m.size else None,
+        near_m=near.near_m if near else None,
+        near_us=near.near_us if near else None,
+        enter_us=stays[0].enter_us if stays else None,
+        leave_us=stays[-1].leave_us if stays else None,
+        inside_s=rounding.seconds(found.inside_s),
+        visits=len(stays),
+        stays=stays,
+        quality=quality(inside, context.fittings.contractor, profile),
+        inside=_inside(found, ever_inside(kept, place, when, bridges, found.highest)),
+        reach=reached,
+        coverage=Covered(rounding.probability(covered.share), covered.fixes, rounding.seconds(covered.longest_gap_s)),
+        events=_events_in(context, when),
+        jumps=_jumps_about(jumps, when),
+        conflicts=_count_in(context.conflicts_us, when),
+        on_licence=_on_licence(context.licence_us, when),
+        history=history,
+        chance=ordinary,
+        is_candidate=is_candidate(pings, incident, profile),
+    )
+
+
+def _place(incident: Incident, profile: Profile) -> Place:
+    circle = profile.circle(incident.offence)
+    return Place(incident.lon_deg, incident.lat_deg, circle.radius_m, sigma_of_r95(circle.r95_m))
+
+
+def _bridges(profile: Profile) -> Bridges:
+    movement = profile.movement
+    return Bridges(profile.max_gap_s, profile.max_speed_mps, movement.least_mobility_m2ps, movement.most_mobility_m2ps)
+
+
+def _unsound_us(context: Context, pings: Pings, incident: Incident, profile: Profile, to_us: int) -> Longs:
+    """Give when no tag vouched for the wearer, as far as the match depends on it."""
+    from_us = context_bounds(incident, profile).history_from_us
+    events = context.events
+    wanted = np.flatnonzero((events.at_us >= from_us) & (events.at_us <= to_us))
+    known = Events(events.at_us[wanted], tuple(events.kind[i] for i in wanted), events.fitting[wanted])
+    return unsound_us(context.fittings, known, pings.fixed_at_us, pings.fitting, from_us, to_us)
+
+
+def _ordinary(
+    context: Context, incident: Incident, profile: Profile, found: Presence, said: str
+) -> tuple[str, Ordinary | None]:
+    """Weigh presence at the moment of the crime against the days before; gives what became of the history, too."""
+    if said != PRESENT or not profile.history_days:
+        return NOT_NEEDED, None
+    if context.history is None:
+        return NOT_READ, None
+    days = comparable_presence(context.history, incident, profile, _place(incident, profile), _bridges(profile))
+    prior = Prior(profile.telling.ordinary_days, profile.telling.ordinary_rate)
+    weighed = chance(min(found.at_crime, 1.0), days, prior)
+    return (TOO_LITTLE, None) if weighed is None else (WEIGHED, _rounded_chance(weighed))
+
+
+def _positions_inside(pings: Pings, kept: Fixes, incident: Incident, profile: Profile) -> tuple[Pings, Floats]:
+    """Give the positions inside that are gone by, one a moment, and how far each is off."""
+    inside = inside_of(pings, incident, profile)
+    at = np.searchsorted(kept.fixed_at_us, inside.fixed_at_us)
+    at = np.minimum(at, max(kept.fixed_at_us.size - 1, 0))
+    is_kept = (
+        (kept.fixed_at_us[at] == inside.fixed_at_us)
+        & (kept.lon_e7[at] == inside.lon_e7)
+        & (kept.lat_e7[at] == inside.lat_e7)
+        if inside.fixed_at_us.size
+        else np.zeros(0, np.bool_)
+    )
+    # Of two sources that give one position at one moment the first counts.
+    is_kept[1:] &= ~(is_kept[:-1] & (inside.fixed_at_us[1:] == inside.fixed_at_us[:-1]))
+    inside = rows_of(inside, np.flatnonzero(is_kept))
+    return inside, distances_m(inside.lon_e7, inside.lat_e7, incident.lon_deg, incident.lat_deg)
+
+
+def _inside(found: Presence, ever: float) -> Inside:
+    return Inside(
+        highest=rounding.probability(found.highest),
+        highest_us=None if found.highest_us == NO_TIME_US else found.highest_us,
+        seen=rounding.probability(found.seen),
+        seen_us=None if found.seen_us == NO_TIME_US else found.seen_us,
+        ever=rounding.probability(ever),
+        at_crime=rounding.probability(min(found.at_crime, 1.0)),
+        known=rounding.probability(min(found.known, 1.0)),
+    )
+
+
+def _rounded_reach(reached: Reach, profile: Profile) -> Reached:
+    needed_mps = rounding.speed(reached.needed_mps)
+    return Reached(
+        is_excluded=needed_mps > profile.max_speed_mps,
+        is_sound=reached.is_sound,
+        needed_mps=needed_mps,
+        longest_stay_s=rounding.seconds(reached.longest_stay_s),
+        rests_from_us=reached.rests_from_us,
+        rests_to_us=reached.rests_to_us,
+    )
+
+
+def _rounded_chance(weighed: Chance) -> Ordinary:
+    return Ordinary(
+        days=weighed.days,
+        as_much=weighed.as_much,
+        rate=rounding.ratio(weighed.rate),
+        rate_low=rounding.ratio(weighed.rate_low),
+        rate_high=rounding.ratio(weighed.rate_high),
+        ratio=rounding.ratio(weighed.ratio),
+        ratio_low=rounding.ratio(weighed.ratio_low),
+        ratio_high=rounding.ratio(weighed.ratio_high),
+        most=rounding.ratio(weighed.most),
+        words=support(rounding.ratio(weighed.ratio_low)),
+        most_words=support(rounding.ratio(weighed.most)),
+    )
+
+
+def _rounded_stay(visit: Visit) -> Stay:
+    rounded = {
+        "seen_s": rounding.seconds(visit.seen_s),
+        "inferred_s": rounding.seconds(visit.inferred_s),
+        "near_m": rounding.metres(visit.near_m),
+        "enter_bearing_deg": _rounded_bearing(visit.enter_bearing_deg),
+        "leave_bearing_deg": _rounded_bearing(visit.leave_bearing_deg),
+    }
+    return Stay(**visit._asdict() | rounded)
+
+
+def _rounded_bearing(bearing_deg: float | None) -> float | None:
+    return None if bearing_deg is None else rounding.degrees(bearing_deg)
+
+
+def _events_in(context: Context, when: CrimeTime) -> tuple[Event, ...]:
+    told = zip(context.events.at_us.tolist(), context.events.kind, strict=True)
+    return tuple(Event(*event) for event in sorted(told) if when.start_us <= event[0] <= when.end_us)
+
+
+def _jumps_about(jumps: Jumps, when: CrimeTime) -> tuple[Jump, ...]:
+    """List the jumps that meet the padded window."""
+    meeting = np.flatnonzero((jumps.before_us <= when.end_us) & (jumps.after_us >= when.start_us))
+    return tuple(
+        Jump(
+            int(jumps.before_us[i]), int(jumps.after_us[i]), int(jumps.set_aside[i]), rounding.speed(jumps.speed_mps[i])
+        )
+        for i in meeting.tolist()
+    )
+
+
+def _count_in(times_us: Longs, when: CrimeTime) -> int:
+    return int(((times_us >= when.start_us) & (times_us <= when.end_us)).sum())
+
+
+def _on_licence(licence_us: Longs | None, when: CrimeTime) -> bool | None:
+    if licence_us is None:
+        return None
+    return bool(((licence_us[:, 0] <= when.end_us) & (licence_us[:, 1] >= when.start_us)).any())

@@ -1,0 +1,67 @@
+"""What one wearer's trail is worth for one incident: the one call, by whatever rule the profile has."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from matcher.by_overlap import weigh_by_overlap
+from matcher.by_presence import weigh_by_presence
+from matcher.by_radius import weigh_by_radius
+from matcher.context import Context, Incident
+from matcher.evidence import TOO_LITTLE, Evidence
+from matcher.profile import OVERLAP, PRESENCE, RADIUS, Profile
+from matcher.verdict import PRESENT
+
+_RULES: Final = {RADIUS: weigh_by_radius, OVERLAP: weigh_by_overlap, PRESENCE: weigh_by_presence}
+
+
+def evaluate(context: Context, incident: Incident, profile: Profile) -> Evidence | None:
+    """Weigh what is known of one wearer and one incident; None where it is no match.
+
+    A pure function of its arguments, and of what lies within `context_bounds` alone. Where the evidence
+    `needs_history` and the context has none, read what `history_stretches` names and evaluate again.
+
+    Raises ValueError if the profile has no circle for the offence, or something in the context is out of range.
+    """
+    evidence = weigh(context, incident, profile)
+    return evidence if is_match(evidence, profile) else None
+
+
+def weigh(context: Context, incident: Incident, profile: Profile) -> Evidence:
+    """As `evaluate`, but give the verdict on any wearer, those who were elsewhere too."""
+    return _RULES[profile.rule](context, incident, profile)
+
+
+def evaluate_many(cases: Iterable[tuple[Context, Incident]], profile: Profile) -> Iterator[Evidence | None]:
+    """Evaluate one case after another, in their order."""
+    return (evaluate(context, incident, profile) for context, incident in cases)
+
+
+def is_match(evidence: Evidence, profile: Profile) -> bool:
+    """Say whether there is a match: something in the circle, or a probability of ever having been there that counts.
+
+    Only what the join finds (a position or a line within the candidate margin), so that whether a match exists never
+    depends on why a pair was looked at.
+    """
+    ever = 0.0 if evidence.inside is None else evidence.inside.ever
+    return evidence.is_candidate and (evidence.visits > 0 or ever >= profile.telling.least_ever)
+
+
+def is_alerted(evidence: Evidence | None, profile: Profile) -> bool:
+    """Say whether people are told.
+
+    Where uncertainty is weighed: PRESENT, for as long as an offence takes, and more than this wearer's ordinary life
+    explains; with too little history, where A alone is large enough. By the other rules: at least one position counts.
+
+    Raises ValueError if the evidence needs its history first.
+    """
+    if evidence is None or evidence.verdict != PRESENT:
+        return False
+    if evidence.needs_history:
+        raise ValueError("the evidence is not final: evaluate it with the history")
+    if evidence.inside is None:
+        return evidence.n_pings > 0
+    if evidence.inside_s < profile.circle(evidence.offence).min_stay_s:
+        return False
+    if evidence.chance is None:
+        return evidence.history != TOO_LITTLE or evidence.inside.at_crime >= profile.telling.alert_at_crime
+    return evidence.chance.ratio >= profile.telling.alert_lr
