@@ -9,9 +9,9 @@ PORT ?= 8000
 demo: setup assets  ## invent a town, play it through the API, print what was matched (ONCE=1 ends there)
 	@exec $(BIN)/trailmatch demo --port $(PORT) $(if $(ONCE),--once)
 
-test: setup assets  ## every test
+test: setup assets  ## every test, in a process for each processor: `make test ARGS="tests/geo -x"` for some
 	@.ci/install-programs
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup $(ARGS)
 
 serve: setup assets  ## the service on http://127.0.0.1:$(PORT)
 	@exec $(BIN)/trailmatch serve --port $(PORT)

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Literal
 
 import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.keys import create_key
 from app.access.organisations import find_or_create_organisation
@@ -31,10 +32,44 @@ async def application(pool: Pool, database_url: str) -> FastAPI:
     return app
 
 
+class Server(uvicorn.Server):
+    """Leaves Ctrl-C to pytest."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class OneOfMany:
+    """Passes requests on to the application of the test that runs, so that all tests share one server."""
+
+    def __init__(self) -> None:
+        self.application: FastAPI | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.application is not None, "a request after the end of its test"
+        await self.application(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+async def server() -> AsyncIterator[tuple[OneOfMany, Server, str]]:
+    """A server whose application each test sets."""
+    application = OneOfMany()
+    async with _listening(application, "off") as (server, address):
+        yield application, server, address
+
+
 @pytest.fixture
-async def service(application: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(application, "off") as client:
+async def service(application: FastAPI, server: tuple[OneOfMany, Server, str]) -> AsyncIterator[httpx.AsyncClient]:
+    """The service over HTTP, without a matcher."""
+    stand_in, running, address = server
+    stand_in.application = application
+    async with _client(address) as client:
         yield client
+    async with asyncio.timeout(10):
+        while running.server_state.tasks:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
+    stand_in.application = None
 
 
 @pytest.fixture
@@ -47,17 +82,27 @@ async def live_service(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 @contextlib.asynccontextmanager
 async def serving(app: FastAPI, lifespan: Literal["on", "off"]) -> AsyncIterator[httpx.AsyncClient]:
     """Serve on a free port for the block."""
+    async with _listening(app, lifespan) as (_, address), _client(address) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def _listening(app: ASGIApp, lifespan: Literal["on", "off"]) -> AsyncIterator[tuple[Server, str]]:
     config = uvicorn.Config(app, lifespan=lifespan, log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
+    server = Server(config)
     # Listening from here on, so that a request waits until the server is up.
     listening = socket.create_server(("127.0.0.1", 0))
     task = asyncio.create_task(server.serve([listening]))
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=60) as client:
-            yield client
+        yield server, f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
         await task
+
+
+def _client(address: str) -> httpx.AsyncClient:
+    # No connection is encrypted, and loading certificates takes longer than many a test.
+    return httpx.AsyncClient(base_url=address, timeout=60, verify=False)
 
 
 @pytest.fixture
