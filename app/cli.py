@@ -15,6 +15,7 @@ from app.doctor.commands import doctor
 from app.failure import Failure
 from app.matching.commands import match
 from app.matching.profile_commands import profile
+from app.mqtt.commands import mqtt
 from app.pings.commands import pings
 from app.serve_command import serve
 from app.trails.commands import trails
@@ -30,6 +31,7 @@ cli.command("match")(match)
 cli.command("serve")(serve)
 cli.command("worker")(worker)
 cli.command("demo")(demo)
+cli.command("mqtt")(mqtt)
 cli.command("doctor")(doctor)
 
 

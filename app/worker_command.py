@@ -1,14 +1,25 @@
 """`trailmatch worker`."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated
 
+import typer
+
+from app.failure import Failure
 from app.kernel_cache import point_numba_at_cache
 from app.logs import write_logs
 from app.postgres import database_url
 from app.settings import load_settings
 
 
-def worker() -> None:
+def worker(
+    *,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Give this worker's metrics on 127.0.0.1, without a key.")
+    ] = None,
+) -> None:
     """Match in a process of its own until SIGTERM or Ctrl-C; start as many as there is work for.
 
     For a service that runs with `serve --no-matcher`, or to help one that matches itself.
@@ -20,5 +31,27 @@ def worker() -> None:
     from app.worker import work  # noqa: PLC0415 - imports numba, and no other command should wait for it
 
     write_logs()
-    with database_url(settings) as url:
+    with _giving_metrics(metrics_port), database_url(settings) as url:
         asyncio.run(work(url, keeping_rule(settings)))
+
+
+@contextlib.contextmanager
+def _giving_metrics(port: int | None) -> Iterator[None]:
+    """Answer Prometheus on this machine for the block; there is nothing personal in a metric."""
+    if port is None:
+        yield
+        return
+    from prometheus_client import start_http_server  # noqa: PLC0415 - most workers run without
+
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1")
+    except OSError as error:
+        raise Failure(
+            f"no metrics on port {port} of 127.0.0.1: {error.strerror}; choose another --metrics-port"
+        ) from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

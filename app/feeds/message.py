@@ -40,8 +40,12 @@ def is_number(value: object) -> bool:
 
 def read_message(message: Mapping[str, Any], places: Places, bounds: TimeBounds, content_sha256: bytes) -> Delivery:
     """Take a message for a body of one ping, and check it as any other."""
-    row = {name: place.convert(_value(message, place.path)) for name, place in places.items()}
-    return check_delivery(from_rows([row]), bounds, content_sha256)
+    return check_delivery(from_rows([row_of(message, places)]), bounds, content_sha256)
+
+
+def row_of(message: Mapping[str, Any], places: Places) -> dict[str, Any]:
+    """Give a message's values under the names of a ping's fields; None for those that it does not have."""
+    return {name: place.convert(_value(message, place.path)) for name, place in places.items()}
 
 
 def refuse_rejected(delivery: Delivery, places: Places) -> None:

@@ -5,12 +5,13 @@ import json
 import os
 import re
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.programs import find_program
 
 README = Path(__file__).parents[2] / "README.md"
 TRAILMATCH = ".venv/bin/trailmatch"
@@ -52,9 +53,7 @@ async def _follow(line: str, start: str, **environment: str) -> str:
 
 @pytest.fixture
 def curl() -> None:
-    if shutil.which("curl") is None:
-        assert not os.environ.get("CI"), "curl is missing; `make test` installs it where it may"
-        pytest.skip("needs curl: apt-get install curl")
+    find_program("curl")
 
 
 @pytest.mark.usefixtures("curl")
