@@ -17,3 +17,14 @@ CREATE TABLE judged_pair (
 CREATE INDEX judged_pair_wearer ON judged_pair (wearer_id, pings_to_at);
 INSERT INTO judged_pair
 SELECT incident_id, wearer_id, context_from_at, context_to_at, context_from_at, context_to_at FROM match WHERE is_live;
+ALTER TABLE match DROP context_from_at, DROP context_to_at;
+
+-- Numbers of the evidence to look matches up by; null where the profile's rule does not ask for them.
+ALTER TABLE match
+    ADD inside_s double precision,                                     -- expected seconds inside
+    ADD highest double precision,                                      -- highest probability of having been inside at one moment
+    ADD ever double precision,                                         -- at any moment of the window
+    ADD at_crime double precision,                                     -- at the moment of the crime
+    ADD covered double precision,                                      -- share of the window that is known
+    ADD ratio double precision,                                        -- likelihood ratio against this wearer's ordinary life
+    ADD needed_mps double precision;                                   -- speed that presence would have needed

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-Json = dict[str, object]
+from app.alerts.why import Weighing, why
 
 
 class Standing(NamedTuple):
@@ -10,15 +10,14 @@ class Standing(NamedTuple):
 
     state: str
     revision: int
-    incident_version: int
-    evidence: Json | None  # of its last revision; None: nothing places the wearer there
+    weighing: Weighing  # of its last revision
 
 
 class Finding(NamedTuple):
     """What the matcher has found now."""
 
-    incident_version: int
-    evidence: Json | None
+    weighing: Weighing
+    causes: tuple[str, ...]  # what made it look again, as `app.matching.due.Cause` names it
     is_alerted: bool
 
 
@@ -40,42 +39,19 @@ def next_revision(standing: Standing | None, finding: Finding) -> Revision | Non
     """
     if standing is None:
         return Revision(1, "raised", "new", "First match.", []) if finding.is_alerted else None
-    changed = _changed(standing.evidence, finding.evidence)
+    changed = _changed(standing.weighing, finding.weighing)
     number = standing.revision + 1
-    why = _why(standing, finding, changed)
+    reason = why(standing.weighing, finding.weighing, finding.causes, changed)
     if standing.state == "withdrawn":
-        return Revision(number, "reopened", "in_review", why, changed) if finding.is_alerted else None
+        return Revision(number, "reopened", "in_review", reason, changed) if finding.is_alerted else None
     if not finding.is_alerted:
-        return Revision(number, "withdrawn", "withdrawn", why, changed)
+        return Revision(number, "withdrawn", "withdrawn", reason, changed)
     state = "in_review" if standing.state == "awaiting_second_check" else standing.state
-    return Revision(number, "revised", state, why, changed) if changed else None
+    return Revision(number, "revised", state, reason, changed) if changed else None
 
 
-def _changed(before: Json | None, after: Json | None) -> list[str]:
-    was, now = before or {}, after or {}
-    return sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
-
-
-def _why(standing: Standing, finding: Finding, changed: list[str]) -> str:
-    if finding.incident_version != standing.incident_version:
-        cause = f"The incident was amended (version {standing.incident_version} to {finding.incident_version})"
-    else:
-        cause = "Positions or fittings came or were corrected"
-    was, now = standing.evidence or {}, finding.evidence or {}
-    moves = [
-        f"{words} {_said(was.get(name))} to {_said(now.get(name))}" for name, words in _WORDS.items() if name in changed
-    ]
-    return f"{cause}: {', '.join(moves)}." if moves else f"{cause}."
-
-
-# The parts of the evidence that a person would name, in this order.
-_WORDS = {
-    "verdict": "verdict from",
-    "n_pings": "positions inside from",
-    "min_dist_m": "nearest position (m) from",
-    "inside_s": "seconds inside from",
-}
-
-
-def _said(value: object) -> str:
-    return "none" if value is None else str(value)
+def _changed(before: Weighing, after: Weighing) -> list[str]:
+    """Name the parts of the evidence that differ, and the profile: by another, equal numbers mean something else."""
+    was, now = before.evidence or {}, after.evidence or {}
+    parts = {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)}
+    return sorted(parts | ({"profile"} if before.profile != after.profile else set()))

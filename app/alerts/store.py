@@ -6,28 +6,31 @@ from uuid import UUID
 
 from app import metrics
 from app.alerts.life import Finding, Revision, Standing, next_revision
+from app.alerts.why import Weighing
 from app.db import Connection
 from app.identity import alert_id, match_id
-from app.matching.context import Context
+from app.matching.context import Case
 
 STANDING = """
-SELECT a.alert_id, a.state, a.revision, r.incident_version, r.evidence
-FROM alert a JOIN alert_revision r USING (alert_id, revision)
+SELECT a.alert_id, a.state, a.revision, r.incident_version, p.name || ' version ' || p.version AS profile, r.evidence
+FROM alert a JOIN alert_revision r USING (alert_id, revision) JOIN profile p USING (profile_id)
 WHERE a.alert_id = ANY($1::uuid[])
 ORDER BY a.alert_id FOR UPDATE OF a
 """
 
 
-async def revise_alerts(connection: Connection, run_id: UUID, findings: list[tuple[Context, Finding]]) -> int:
+async def revise_alerts(connection: Connection, run_id: UUID, findings: list[tuple[Case, Finding]]) -> int:
     """Bring the alerts of pairs up to what was found; return how many revisions that made."""
-    ids = [alert_id(c.force, c.incident_reference, c.wearer_reference) for c, _ in findings]
+    ids = [alert_id(case.force, case.incident_reference, case.wearer_reference) for case, _ in findings]
     standing = {
-        row["alert_id"]: Standing(row["state"], row["revision"], row["incident_version"], row["evidence"])
+        row["alert_id"]: Standing(
+            row["state"], row["revision"], Weighing(row["incident_version"], row["profile"], row["evidence"])
+        )
         for row in await connection.fetch(STANDING, ids)
     }
     revised = [
-        _Revised(alert, context, finding, revision)
-        for alert, (context, finding) in zip(ids, findings, strict=True)
+        _Revised(alert, case, finding, revision)
+        for alert, (case, finding) in zip(ids, findings, strict=True)
         if (revision := next_revision(standing.get(alert), finding)) is not None
     ]
     await _write(connection, run_id, revised)
@@ -38,7 +41,7 @@ async def revise_alerts(connection: Connection, run_id: UUID, findings: list[tup
 
 class _Revised(NamedTuple):
     alert_id: UUID
-    context: Context
+    case: Case
     finding: Finding
     revision: Revision
 
@@ -64,9 +67,9 @@ async def _write(connection: Connection, run_id: UUID, revised: list[_Revised]) 
     await connection.execute(
         PUT_ALERTS,
         ids,
-        [match_id(r.context.force, r.context.incident_reference, r.context.wearer_reference) for r in revised],
-        [r.context.pair.incident_id for r in revised],
-        [r.context.pair.wearer_id for r in revised],
+        [match_id(r.case.force, r.case.incident_reference, r.case.wearer_reference) for r in revised],
+        [r.case.pair.incident_id for r in revised],
+        [r.case.pair.wearer_id for r in revised],
         [r.revision.state for r in revised],
         numbers,
     )
@@ -77,9 +80,9 @@ async def _write(connection: Connection, run_id: UUID, revised: list[_Revised]) 
         [r.revision.kind for r in revised],
         [r.revision.why for r in revised],
         [json.dumps(r.revision.changed) for r in revised],
-        [r.finding.incident_version for r in revised],
-        [r.context.profile.profile_id for r in revised],
-        [json.dumps(r.finding.evidence) for r in revised],
+        [r.finding.weighing.incident_version for r in revised],
+        [r.case.profile.profile_id for r in revised],
+        [json.dumps(r.finding.weighing.evidence) for r in revised],
         run_id,
     )
     await connection.execute(PUT_OUTBOX, ids, numbers, [r.revision.state for r in revised])

@@ -1,19 +1,41 @@
-"""The context of pairs: all that the evaluation of an incident and a wearer may depend on, read in one snapshot."""
+"""The context of pairs: all that the evaluation of an incident and a wearer may depend on, read in one snapshot.
 
+First what is known of a pair but its positions (`read_cases`), then the positions about the window (`read_contexts`),
+then, for the few that need it, those of the days before (`read_histories`): each in one statement for many pairs.
+"""
+
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
+import asyncpg
 import numpy as np
 
 from app.db import Connection
+from app.matching.comparable_days import comparable_days
 from app.matching.open_incidents import incident_of
+from app.matching.positions import Fitted, Positions, Span, read_conflicts, read_positions
 from app.matching.profiles import StoredProfile, find_profiles
-from app.matching.stretches import merged
+from app.matching.stretches import PART_US
 from app.times import to_datetime, to_us
-from app.trails.store import Stretches, read_stretches
-from matcher.evidence import Incident, Reach, reach
-from matcher.trails import Trails, trails_from_columns
+from matcher.context import (
+    FLANK,
+    Context,
+    ContextBounds,
+    Events,
+    Fittings,
+    History,
+    Incident,
+    context_bounds,
+    fixes_of,
+    history_stretches,
+    padded_window,
+)
+from matcher.trails import Longs
+
+# On either side of the padded window there are FLANK fixes within so long, if the tag reports once a minute.
+_BESIDE_US: Final = 3_600_000_000
 
 
 class Pair(NamedTuple):
@@ -23,8 +45,8 @@ class Pair(NamedTuple):
     wearer_id: UUID
 
 
-class Context(NamedTuple):
-    """Everything for one pair, as it stood in the snapshot."""
+class Case(NamedTuple):
+    """A pair, what it is called, and all that is known of it but positions, as it stood in the snapshot."""
 
     pair: Pair
     force: str
@@ -34,13 +56,14 @@ class Context(NamedTuple):
     is_withdrawn: bool
     incident: Incident
     profile: StoredProfile
-    reach: Reach
-    trails: Trails  # one for each fitting of a device to this wearer
+    bounds: ContextBounds
+    fitted: Fitted
+    events: Events
 
 
 INCIDENTS = """
 SELECT i.incident_id, o.code AS force, i.reference, v.version, v.is_withdrawn, v.offence, v.from_at, v.to_at,
-    v.lon_deg, v.lat_deg, v.profile_id
+    v.lon_deg, v.lat_deg, v.position_r95_m, v.profile_id
 FROM incident i
 JOIN organisation o ON o.organisation_id = i.force_id
 JOIN incident_version v ON v.incident_id = i.incident_id AND v.version = i.latest_version
@@ -49,16 +72,20 @@ WHERE i.incident_id = ANY($1::uuid[])
 WEARERS = "SELECT wearer_id, reference FROM wearer WHERE wearer_id = ANY($1::uuid[])"
 
 
-async def read_contexts(connection: Connection, pairs: list[Pair]) -> list[Context]:
-    """Read the contexts of pairs, in their order; the connection is in a snapshot that all statements share."""
+async def read_cases(connection: Connection, pairs: Sequence[Pair]) -> list[Case]:
+    """Read all but the positions of pairs, in their order; the connection is in a snapshot that all statements share.
+
+    Cost: five statements, whatever the number of pairs.
+    """
     incidents = {r["incident_id"]: r for r in await connection.fetch(INCIDENTS, [p.incident_id for p in pairs])}
     wearers = {r["wearer_id"]: r["reference"] for r in await connection.fetch(WEARERS, [p.wearer_id for p in pairs])}
     profiles = await find_profiles(connection, sorted({row["profile_id"] for row in incidents.values()}))
     judged = {i: incident_of(row) for i, row in incidents.items()}
-    reaches = [reach(judged[p.incident_id], profiles[incidents[p.incident_id]["profile_id"]].profile) for p in pairs]
-    trails = await _read_trails(connection, pairs, reaches)
+    bounds = {i: context_bounds(judged[i], profiles[row["profile_id"]].profile) for i, row in incidents.items()}
+    fitted = await _read_fitted(connection, pairs, [bounds[p.incident_id] for p in pairs])
+    events = await _read_events(connection, fitted)
     return [
-        Context(
+        Case(
             pair,
             incidents[pair.incident_id]["force"],
             incidents[pair.incident_id]["reference"],
@@ -67,55 +94,160 @@ async def read_contexts(connection: Connection, pairs: list[Pair]) -> list[Conte
             incidents[pair.incident_id]["is_withdrawn"],
             judged[pair.incident_id],
             profiles[incidents[pair.incident_id]["profile_id"]],
-            pair_reach,
-            pair_trails,
+            bounds[pair.incident_id],
+            *known,
         )
-        for pair, pair_reach, pair_trails in zip(pairs, reaches, trails, strict=True)
+        for pair, known in zip(pairs, zip(fitted, events, strict=True), strict=True)
     ]
 
 
-# A fitting is a row of effective_activation: two fittings of one device are two trails, for in between somebody else
-# may have worn it. It ends before the instant at which the next begins.
+# Two fittings of one device are two rows, for in between somebody else may have worn it. One ends before the instant at
+# which the next begins.
 FITTINGS = """
-SELECT (c.place - 1)::int AS pair, a.device_id, greatest(a.from_at, c.from_at) AS from_at,
+SELECT (c.place - 1)::int AS pair, a.device_id, o.code AS contractor, greatest(a.from_at, c.from_at) AS from_at,
     least(a.to_at - interval '1 microsecond', c.to_at) AS to_at
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS c (wearer_id, from_at, to_at, place)
 JOIN effective_activation AS a ON a.wearer_id = c.wearer_id AND a.from_at <= c.to_at AND a.to_at > c.from_at
-ORDER BY c.place, a.device_id, a.from_at
+JOIN organisation AS o ON o.organisation_id = a.contractor_id
+ORDER BY c.place, o.code, a.device_id, a.from_at
 """
 
 
-async def _read_trails(connection: Connection, pairs: list[Pair], reaches: list[Reach]) -> list[Trails]:
-    """Read the trails of each pair; what several pairs look at is read once."""
-    fittings = await connection.fetch(
+async def _read_fitted(connection: Connection, pairs: Sequence[Pair], bounds: list[ContextBounds]) -> list[Fitted]:
+    rows = await connection.fetch(
         FITTINGS,
         [pair.wearer_id for pair in pairs],
-        [to_datetime(r.from_us) for r in reaches],
-        [to_datetime(r.to_us) for r in reaches],
+        [to_datetime(b.history_from_us) for b in bounds],
+        [to_datetime(b.to_us) for b in bounds],
     )
-    stretches = Stretches(
-        np.array([row["device_id"] for row in fittings], np.int32),
-        np.array([to_us(row["from_at"]) for row in fittings], np.int64),
-        np.array([to_us(row["to_at"]) for row in fittings], np.int64),
+    return [_fitted_of(rows[a:b]) for a, b in _runs([row["pair"] for row in rows], len(pairs))]
+
+
+def _fitted_of(rows: list[asyncpg.Record]) -> Fitted:
+    fittings = Fittings(
+        np.array([to_us(row["from_at"]) for row in rows], np.int64),
+        np.array([to_us(row["to_at"]) for row in rows], np.int64),
+        tuple(row["contractor"] for row in rows),
     )
-    stored = await read_stretches(connection, merged(stretches))
-    pair_of = np.array([row["pair"] for row in fittings], np.int64)
-    bounds = np.searchsorted(pair_of, np.arange(len(pairs) + 1))
-    return [_trails_of(stored, stretches, range(a, b)) for a, b in pairwise(bounds)]
+    return Fitted(np.array([row["device_id"] for row in rows], np.int64), fittings)
 
 
-def _trails_of(stored: Trails, stretches: Stretches, fittings: range) -> Trails:
-    """Cut the trail of each of these fittings out of what was read."""
-    parts = [_part(stored, *(int(column[fitting]) for column in stretches)) for fitting in fittings]
-    rows = np.concatenate([np.arange(part.start, part.stop) for part in parts]) if parts else np.empty(0, np.int64)
-    fitting = np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts])
-    return trails_from_columns(fitting, stored.fixed_at_us[rows], stored.lon_e7[rows], stored.lat_e7[rows])
+EVENTS = """
+SELECT f.pair, f.fitting, e.at, e.kind
+FROM unnest($1::int[], $2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[])
+    AS f (pair, fitting, device_id, from_at, to_at)
+JOIN effective_device_event AS e ON e.device_id = f.device_id AND e.at BETWEEN f.from_at AND f.to_at
+ORDER BY f.pair, e.at, e.kind, f.fitting
+"""
 
 
-def _part(stored: Trails, device_id: int, from_us: int, to_us: int) -> slice:
-    place = int(np.searchsorted(stored.device_id, device_id))
-    if place == stored.device_id.size or stored.device_id[place] != device_id:
-        return slice(0, 0)
-    start, end = stored.starts[place : place + 2]
-    times = stored.fixed_at_us[start:end]
-    return slice(int(start + np.searchsorted(times, from_us)), int(start + np.searchsorted(times, to_us, side="right")))
+async def _read_events(connection: Connection, fitted: list[Fitted]) -> list[Events]:
+    """Read what each wearer's tags said of themselves while that wearer had them on."""
+    sizes = [each.device_id.size for each in fitted]
+    rows = await connection.fetch(
+        EVENTS,
+        np.repeat(np.arange(len(fitted)), sizes).tolist(),
+        [place for size in sizes for place in range(size)],
+        [device_id for each in fitted for device_id in each.device_id.tolist()],
+        [to_datetime(us) for each in fitted for us in each.fittings.from_us.tolist()],
+        [to_datetime(us) for each in fitted for us in each.fittings.to_us.tolist()],
+    )
+    return [
+        Events(
+            np.array([to_us(row["at"]) for row in rows[a:b]], np.int64),
+            tuple(row["kind"] for row in rows[a:b]),
+            np.array([row["fitting"] for row in rows[a:b]], np.int32),
+        )
+        for a, b in _runs([row["pair"] for row in rows], len(fitted))
+    ]
+
+
+def _runs(places: list[int], count: int) -> Iterator[tuple[int, int]]:
+    """Give for each of so many places the run of rows that name it, in rows that rise by place."""
+    return pairwise(np.searchsorted(np.array(places, np.int64), np.arange(count + 1)).tolist())
+
+
+def pieces_of(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
+    """Part cases, in their order, so that what is read for each part at once takes bounded memory."""
+    lengths_us = [case.bounds.to_us - case.bounds.from_us for case in cases]
+    part = np.cumsum(np.array(lengths_us, np.int64)) // PART_US
+    for rows in np.split(np.arange(len(cases)), np.flatnonzero(part[1:] != part[:-1]) + 1):
+        if rows.size:
+            yield cases[rows[0] : rows[-1] + 1]
+
+
+async def read_contexts(connection: Connection, cases: Sequence[Case]) -> list[Context]:
+    """Read the positions about the windows of cases, in their order, and where fixes of one time contradict each other.
+
+    Of the half day on either side of a window only FLANK moments with fixes play a part, so first an hour is read, and
+    the rest only where that does not hold as many. Cost: two statements, or four.
+    """
+    fitted = [case.fitted for case in cases]
+    near = [_near(case) for case in cases]
+    spans = [[span] for span in near]
+    found = await read_positions(connection, fitted, spans)
+    beyond = [_beyond(*one) for one in zip(cases, near, found, strict=True)]
+    if any(beyond):
+        further = await read_positions(connection, fitted, beyond)
+        found = [one.with_more(other) for one, other in zip(found, further, strict=True)]
+        spans = [one + other for one, other in zip(spans, beyond, strict=True)]
+    conflicts = await read_conflicts(connection, fitted, spans)
+    return [
+        Context(positions.pings(), case.fitted.fittings, case.events, times, None, None)
+        for case, positions, times in zip(cases, found, conflicts, strict=True)
+    ]
+
+
+def _near(case: Case) -> Span:
+    when = padded_window(case.incident, case.profile.profile)
+    return Span(
+        max(when.start_us - _BESIDE_US, case.bounds.from_us),
+        min(when.end_us + _BESIDE_US, case.bounds.to_us),
+    )
+
+
+def _beyond(case: Case, near: Span, found: Positions) -> list[Span]:
+    """Give what else has to be read on the sides of a window where too few fixes were found."""
+    when = padded_window(case.incident, case.profile.profile)
+    moments_us = np.unique(found.fixed_at_us)
+    spans = list[Span]()
+    if near.from_us > case.bounds.from_us and np.count_nonzero(moments_us < when.start_us) < FLANK:
+        spans.append(Span(case.bounds.from_us, near.from_us - 1))
+    if near.to_us < case.bounds.to_us and np.count_nonzero(moments_us > when.end_us) < FLANK:
+        spans.append(Span(near.to_us + 1, case.bounds.to_us))
+    return spans
+
+
+def history_pieces_of(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
+    """As `pieces_of`, for histories."""
+    part_us, piece = 0, list[Case]()
+    for case in cases:
+        spans = history_spans(case)
+        length_us = sum(span.to_us - span.from_us for span in spans)
+        if piece and part_us + length_us > PART_US:
+            yield piece
+            part_us, piece = 0, []
+        part_us += length_us
+        piece.append(case)
+    if piece:
+        yield piece
+
+
+async def read_histories(connection: Connection, cases: Sequence[Case]) -> list[History]:
+    """Read the positions of cases on the comparable days before, in their order, in one statement."""
+    found = await read_positions(connection, [case.fitted for case in cases], [history_spans(case) for case in cases])
+    return [
+        History(fixes_of(positions.pings(), case.fitted.fittings.contractor, case.profile.profile), _shifts_us(case))
+        for case, positions in zip(cases, found, strict=True)
+    ]
+
+
+def history_spans(case: Case) -> list[Span]:
+    """Give the stretches of time that a case's history is read for."""
+    stretches = history_stretches(case.incident, case.profile.profile, _shifts_us(case))
+    return [Span(from_us, to_us) for from_us, to_us in stretches.tolist()]
+
+
+def _shifts_us(case: Case) -> Longs:
+    when = padded_window(case.incident, case.profile.profile)
+    return comparable_days(when.start_us, when.end_us, case.profile.profile.history_days)

@@ -68,7 +68,7 @@ ON CONFLICT (incident_id, wearer_id) DO NOTHING
 
 
 async def touch_wearers(connection: Connection, touched: list[Touch], cause: Cause) -> None:
-    """Make every pair due whose answer what lies in these stretches can change, be it waiting, in evaluation or judged."""
+    """Make every pair due that these stretches can change, be it waiting, in evaluation or judged."""
     if not touched:
         return
     columns = [t.wearer_id for t in touched], [t.from_at for t in touched], [t.to_at for t in touched]

@@ -12,11 +12,11 @@ import structlog
 
 from app import metrics
 from app.db import Connection, Pool
-from app.matching.context import Context, Pair, read_contexts
+from app.matching.context import Pair, read_cases
 from app.matching.lease import LEASE, renewed
 from app.matching.matches import Outcome, write_outcomes
+from app.matching.weighing import Weighed, weigh_cases
 from app.wake import send_hint
-from matcher.evidence import evaluate
 
 PAIRS_A_CLAIM = 500
 
@@ -31,7 +31,7 @@ WHERE (incident_id, wearer_id) IN (
     ORDER BY generation LIMIT $3
     FOR UPDATE SKIP LOCKED
 )
-RETURNING incident_id, wearer_id, generation, extract(epoch FROM now() - due_at)::float8 AS waited_s, attempts
+RETURNING incident_id, wearer_id, generation, extract(epoch FROM now() - due_at)::float8 AS waited_s, attempts, causes
 """
 RENEW = "UPDATE due SET claimed_until = now() + $2 WHERE claim_token = $1"
 
@@ -43,6 +43,7 @@ class Claimed(NamedTuple):
     generation: int
     waited_s: float
     attempts: int
+    causes: tuple[str, ...]  # what made it due
 
 
 async def evaluate_due(pool: Pool, run_id: UUID, limit: int = PAIRS_A_CLAIM) -> int:
@@ -53,16 +54,17 @@ async def evaluate_due(pool: Pool, run_id: UUID, limit: int = PAIRS_A_CLAIM) -> 
         return 0
     # In the order of their keys, as every statement below locks them.
     claimed = sorted(
-        Claimed(Pair(r["incident_id"], r["wearer_id"]), r["generation"], r["waited_s"], r["attempts"]) for r in rows
+        Claimed(
+            Pair(r["incident_id"], r["wearer_id"]), r["generation"], r["waited_s"], r["attempts"], tuple(r["causes"])
+        )
+        for r in rows
     )
     async with renewed(pool, RENEW, token):
-        async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-            contexts = await read_contexts(connection, [c.pair for c in claimed])
-        outcomes, failed = await asyncio.to_thread(_evaluate_all, contexts)
+        outcomes, failed = await _weigh(pool, claimed)
         async with pool.acquire() as connection:
             async with connection.transaction():
                 held = await _hold(connection, claimed)
-                revised = await write_outcomes(connection, run_id, [o for o in outcomes if o.context.pair in held])
+                revised = await write_outcomes(connection, run_id, [o for o in outcomes if o.case.pair in held])
                 await _finish(connection, [c for c in claimed if c.pair in held and c.pair not in failed])
             await _give_back(connection, token, [c for c in claimed if c.pair in failed], failed)
             if revised:
@@ -71,19 +73,19 @@ async def evaluate_due(pool: Pool, run_id: UUID, limit: int = PAIRS_A_CLAIM) -> 
     return len(claimed)
 
 
-def _evaluate_all(contexts: list[Context]) -> tuple[list[Outcome], dict[Pair, str]]:
-    outcomes: list[Outcome] = []
-    failed: dict[Pair, str] = {}
-    for context in contexts:
-        try:
-            found = (
-                None if context.is_withdrawn else evaluate(context.trails, context.incident, context.profile.profile)
-            )
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other pairs go on and this one is tried again
-            failed[context.pair] = f"{type(error).__name__}: {error}"
-        else:
-            outcomes.append(Outcome(context, found, None if found is None else found.as_json()))
-    return outcomes, failed
+async def _weigh(pool: Pool, claimed: list[Claimed]) -> tuple[list[Outcome], dict[Pair, str]]:
+    """Give what is found for the pairs, and of those for which that failed, why."""
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        cases = await read_cases(connection, [c.pair for c in claimed])
+        weighed = await weigh_cases(connection, [case for case in cases if not case.is_withdrawn])
+    causes = {c.pair: c.causes for c in claimed}
+    found = await asyncio.to_thread(_outcomes, [w for w in weighed if w.error is None], causes)
+    withdrawn = [Outcome.of_withdrawn(case, causes[case.pair]) for case in cases if case.is_withdrawn]
+    return withdrawn + found, {w.case.pair: w.error for w in weighed if w.error is not None}
+
+
+def _outcomes(weighed: list[Weighed], causes: dict[Pair, tuple[str, ...]]) -> list[Outcome]:
+    return [Outcome.of_weighed(each, causes[each.case.pair]) for each in weighed]
 
 
 # A row that somebody has locked is being touched in this moment: its pair is not ours any more.

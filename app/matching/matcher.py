@@ -10,7 +10,6 @@ from importlib.metadata import version
 from uuid import UUID, uuid4
 
 import asyncpg
-import numpy as np
 import structlog
 
 from app import metrics
@@ -20,12 +19,10 @@ from app.matching.evaluate_stage import evaluate_due
 from app.matching.join_stage import PINGS_A_CLAIM, join_arrivals, join_batches, join_rejoins
 from app.matching.lease import LeaseLost
 from app.matching.open_incidents import OpenIncidents
+from app.matching.warming import warm_up
 from app.trails.keeping import KeepingRule, keep_trails
-from app.trails.reading import warm_up_packing
 from app.wake import Bell, Hints, listening
-from matcher.evidence import ALGORITHM, Incident, evaluate
-from matcher.profile import RADIUS_100M
-from matcher.trails import trails_from_columns
+from matcher.evidence import ALGORITHM
 
 # Hints can be lost, so every loop also looks by itself.
 POLL_S = 0.5
@@ -101,15 +98,6 @@ async def running_matcher(pool: Pool, keeping: KeepingRule) -> AsyncIterator[Mat
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-
-def warm_up() -> None:
-    """Compile the kernels, or load them from the cache, by evaluating a ping at a crime and packing another."""
-    trails = trails_from_columns([1, 1], [0, 60_000_000], [0, 1_000], [515_000_000, 515_000_000])
-    found = evaluate(trails, Incident(0.0, 51.5, "OTHER", 0, 60_000_000), RADIUS_100M)
-    assert found is not None
-    assert found.n_pings == np.int64(2)
-    warm_up_packing()
 
 
 async def _repeat(stage: str, step: Callable[[], Awaitable[int]], bell: Bell) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from app.db import Connection
 from app.matching.profiles import find_profiles
 from app.times import to_us
-from matcher.evidence import Incident, reach
+from matcher.context import Incident, context_bounds, padded_window
 from matcher.incidents import Incidents
 from matcher.join import Between
 from matcher.profile import Profile
@@ -119,15 +119,15 @@ class OpenIncidents:
             self._incident_id.append(incident_id)
             if slot == self._rows.size:
                 self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
-        circle = profile.circle(incident.offence)
-        padding_us = round(circle.padding_s * 1e6)
+        when, bounds = padded_window(incident, profile), context_bounds(incident, profile)
         self._rows[slot] = (
             incident.lon_deg,
             incident.lat_deg,
-            circle.radius_m + profile.candidate_margin_m,
-            incident.from_us - padding_us,
-            incident.to_us + padding_us,
-            *reach(incident, profile),
+            profile.circle(incident.offence).radius_m + profile.candidate_margin_m,
+            when.start_us,
+            when.end_us,
+            bounds.history_from_us,
+            bounds.to_us,
         )
 
     def _remove(self, incident_id: UUID) -> None:

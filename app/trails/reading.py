@@ -28,6 +28,7 @@ _WIDTHS: Final = {
 }
 _LAST_US: Final = 3_600_000_000 - 1  # from the start of an hour to its last microsecond
 TRAIL_COLUMNS: Final = ("fixed_at_us", "source", "lon_e7", "lat_e7")
+FIX_COLUMNS: Final = (*TRAIL_COLUMNS, "accuracy_cm")
 ALL_COLUMNS: Final = tuple(_WIDTHS)
 
 

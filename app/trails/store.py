@@ -13,7 +13,7 @@ import numpy as np
 from app.db import Connection
 from app.pings.compute import compute
 from app.times import to_datetime
-from app.trails.reading import ALL_COLUMNS, TRAIL_COLUMNS, Found, put_together
+from app.trails.reading import ALL_COLUMNS, FIX_COLUMNS, TRAIL_COLUMNS, Found, put_together
 from app.trails.transport import copy_out
 from matcher.trails import Ints, Longs, Trails, trails_from_columns
 
@@ -51,6 +51,33 @@ FROM s JOIN ping_late AS l ON l.device_id = s.device_id AND l.fixed_at BETWEEN s
 async def read_stretches(connection: Connection, stretches: Stretches) -> Trails:
     """Read parts of trails, by device; cost grows with what is read, not with what is stored."""
     return _trails(await _read(connection, READ_STRETCHES, stretches, TRAIL_COLUMNS))
+
+
+# As READ_STRETCHES, with what the evidence needs to know of a fix.
+READ_FIXES = """
+WITH s AS MATERIALIZED (
+    SELECT (place - 1)::int AS stretch, device_id, from_at, to_at
+    FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY
+        AS s (device_id, from_at, to_at, place)
+)
+SELECT 2::smallint AS kind, s.stretch, c.device_id, c.hour_at, 0::smallint, 0, 0, 0, c.payload
+FROM s JOIN sealed_hour AS c
+    ON c.device_id = s.device_id AND c.hour_at > s.from_at - interval '1 hour' AND c.hour_at <= s.to_at
+UNION ALL
+SELECT 0::smallint, s.stretch, p.device_id, p.fixed_at, p.source, p.lon_e7, p.lat_e7, p.accuracy_cm, ''
+FROM s CROSS JOIN unsealed_parts(s.device_id, s.from_at, s.to_at) AS part
+JOIN ping AS p ON p.device_id = s.device_id AND p.fixed_at >= part.from_at AND p.fixed_at < part.to_at
+    AND p.fixed_at BETWEEN s.from_at AND s.to_at
+WHERE p.fixed_at BETWEEN $4 AND $5
+UNION ALL
+SELECT 1::smallint, s.stretch, l.device_id, l.fixed_at, l.source, l.lon_e7, l.lat_e7, l.accuracy_cm, ''
+FROM s JOIN ping_late AS l ON l.device_id = s.device_id AND l.fixed_at BETWEEN s.from_at AND s.to_at
+"""
+
+
+async def read_fixes(connection: Connection, stretches: Stretches) -> Found:
+    """Read parts of trails with FIX_COLUMNS of each ping, in the order of device, time and source."""
+    return await _read(connection, READ_FIXES, stretches, FIX_COLUMNS)
 
 
 # As READ_STRETCHES, with all that is stored of a ping.

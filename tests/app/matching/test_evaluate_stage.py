@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 
-from app.matching import evaluate_stage
-from app.matching.context import Context
+from app.matching import weighing
 from app.matching.evaluate_stage import evaluate_due
-from matcher.evidence import evaluate
+from matcher.weigh import weigh
 from tests.app.matching.world import INSIDE, Fix, World
 
 
@@ -19,7 +18,7 @@ async def test_a_result_that_was_overtaken_is_thrown_away_and_computed_again(
     await world.pings(device, *INSIDE)
     await world.join()
 
-    true_evaluation = evaluate_stage._evaluate_all
+    true_evaluation = weighing.weigh_all
 
     async def overtaken() -> None:
         await world.pings(device, Fix(30, 5))
@@ -27,12 +26,12 @@ async def test_a_result_that_was_overtaken_is_thrown_away_and_computed_again(
 
     loop = asyncio.get_running_loop()
 
-    def slow(contexts: object) -> object:
+    def slow(*cases_and_contexts: object) -> object:
         # Runs in a thread: what comes in now is not in the contexts that were read.
         asyncio.run_coroutine_threadsafe(overtaken(), loop).result()
-        return true_evaluation(contexts)  # type: ignore[arg-type]
+        return true_evaluation(*cases_and_contexts)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(evaluate_stage, "_evaluate_all", slow)
+    monkeypatch.setattr(weighing, "weigh_all", slow)
     assert await evaluate_due(world.pool, world.run_id) == 1
     assert await world.matches() == {}
     monkeypatch.undo()
@@ -73,7 +72,7 @@ async def test_an_evaluation_that_hung_knows_its_pair_again_only_by_its_generati
     await world.crime("C1")
     await world.pings(device, *INSIDE)
     await world.join()
-    true_evaluation = evaluate_stage._evaluate_all
+    true_evaluation = weighing.weigh_all
     loop = asyncio.get_running_loop()
 
     async def others_go_on() -> None:
@@ -83,11 +82,11 @@ async def test_an_evaluation_that_hung_knows_its_pair_again_only_by_its_generati
         await world.pings(device, Fix(30, 5))
         await world.join()
 
-    def hangs(contexts: list[Context]) -> object:
+    def hangs(*cases_and_contexts: object) -> object:
         asyncio.run_coroutine_threadsafe(others_go_on(), loop).result()
-        return true_evaluation(contexts)
+        return true_evaluation(*cases_and_contexts)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(evaluate_stage, "_evaluate_all", hangs)
+    monkeypatch.setattr(weighing, "weigh_all", hangs)
     assert await evaluate_due(world.pool, world.run_id) == 1
     # The pair is due anew: what the one that hung has found is of before.
     assert await world.pool.fetchval("SELECT count(*) FROM due") == 1
@@ -110,9 +109,9 @@ async def test_a_pair_that_cannot_be_evaluated_does_not_hold_up_the_others(
         calls.append(args)
         if len(calls) == 1:
             raise ZeroDivisionError
-        return evaluate(*args)  # type: ignore[arg-type]
+        return weigh(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(evaluate_stage, "evaluate", fails_once)
+    monkeypatch.setattr(weighing, "weigh", fails_once)
     await world.evaluate()
     assert len(await world.matches()) == 1
     row = await world.pool.fetchrow("SELECT attempts, last_error, claimed_until > now() AS is_held_back FROM due")

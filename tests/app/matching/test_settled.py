@@ -142,8 +142,8 @@ async def test_any_order_of_arrival_ends_in_the_same_evidence(world: World) -> N
     found = [row["evidence"] for row in await world.pool.fetch("SELECT evidence FROM match WHERE is_live")]
     assert len(found) == 24
     for evidence in found:
-        assert evidence == {
-            "schema": 1,
+        assert evidence == evidence | {
+            "schema": 2,
             "verdict": "present",
             "radius_m": 100.0,
             "n_pings": 2,

@@ -13,7 +13,7 @@ from app.matching.open_incidents import OpenIncidents
 from app.matching.stretches import Runs, anywhere, boxes_around, parts_of, runs_of, stretches_about
 from app.pings.payload import PING
 from app.trails.store import Stretches
-from matcher.evidence import Incident
+from matcher.context import Incident
 from matcher.join import Between
 from matcher.profile import RADIUS_100M
 from tests.app.matching.world import Fix, World
