@@ -5,6 +5,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from matcher.between import NO_LINES
 from matcher.candidates import (
     Candidates,
     LineRule,
@@ -13,7 +14,7 @@ from matcher.candidates import (
     near_lines,
     near_pings,
 )
-from matcher.hits import Hits, no_hits
+from matcher.hits import Hits, no_hits, with_room
 from matcher.index import IncidentGrid
 from matcher.kernels import add_hits
 from matcher.scan import look_up
@@ -29,8 +30,6 @@ BLOCK_LOOKUPS = 1 << 18
 
 # A block ends earlier where the buckets of its pings name more incidents than this: 24 MB of candidates.
 BLOCK_CANDIDATES = 1 << 20
-
-NO_LINES = LineRule(0, 0.0)
 
 
 def join_devices(trails: Trails, grid: IncidentGrid, rule: LineRule | None, first_device: int, end_device: int) -> Hits:
@@ -51,7 +50,7 @@ def join_devices(trails: Trails, grid: IncidentGrid, rule: LineRule | None, firs
         lines = _cut(lines, near_lines(trails, grid, of_lines, line_of, lines))
         pings = _room_for_candidates(grid, of_pings)
         pings = _cut(pings, near_pings(trails, grid, of_pings, pings))
-        found = _with_room(found, hits, pings.ping.size + lines.ping.size)
+        found = with_room(found, hits, pings.ping.size + lines.ping.size)
         hits = add_hits(trails, grid.incidents, rule or NO_LINES, pings, lines, found, hit_of, device, hits)
         at = block_end
     return _cut(found, hits)
@@ -119,13 +118,3 @@ def _room_for_candidates(grid: IncidentGrid, lookups: Lookups) -> Candidates:
 
 def _cut(columns: Columns, length: int) -> Columns:
     return type(columns)._make(column[:length] for column in columns)
-
-
-def _with_room(found: Hits, hits: int, more: int) -> Hits:
-    """The same hits with room for so many more."""
-    if hits + more <= found.incident.size:
-        return found
-    new = no_hits(2 * hits + more)
-    for column, longer in zip(found, new, strict=True):
-        longer[:hits] = column[:hits]
-    return new

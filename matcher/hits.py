@@ -47,4 +47,14 @@ def no_hits(rows: int = 0) -> Hits:
     )
 
 
+def with_room(found: Hits, hits: int, more: int) -> Hits:
+    """Give the first so many hits with room for so many more after them."""
+    if hits + more <= found.incident.size:
+        return found
+    new = no_hits(2 * hits + more)
+    for column, longer in zip(found, new, strict=True):
+        longer[:hits] = column[:hits]
+    return new
+
+
 METRES_AND_SECONDS = {"closest_m", "near_m", "inside_s"}

@@ -1,35 +1,27 @@
 """The space-time join: which devices were near which incidents while they happened."""
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
+from matcher.arrival import join_arrivals
+from matcher.between import MAX_LINE_M, Between, line_rule
 from matcher.blocks import join_devices
-from matcher.candidates import LineRule
 from matcher.hits import Hits
 from matcher.incidents import Incidents
 from matcher.index import IncidentGrid, incident_grid
+from matcher.trail_index import TrailIndex
 from matcher.trails import Trails, check_shapes
 
-# Over this far the plane about an incident is tens of metres from the geodesic (docs/decisions/0001-the-join.md).
-MAX_LINE_M = 200_000.0
+__all__ = ["MAX_LINE_M", "Between", "space_time_join"]
 
 # Several parts for each thread, so that one which meets few incidents does not leave a thread without work.
 PARTS_PER_THREAD = 8
 
 
-class Between(NamedTuple):
-    """Which pings are joined by a line: at most so long apart, with at most this speed between them."""
-
-    max_gap_s: float
-    max_speed_mps: float
-
-
 def space_time_join(
-    trails: Trails, incidents: Incidents | IncidentGrid, between: Between | None = None, threads: int = 1
+    trails: Trails | TrailIndex, incidents: Incidents | IncidentGrid, between: Between | None = None, threads: int = 1
 ) -> Hits:
     """Find every (incident, device) pair with a ping, or a stretch between two pings, in radius and window.
 
@@ -44,33 +36,36 @@ def space_time_join(
 
     Raises ValueError if arrays do not fit each other or a value is out of its range.
     """
-    check_shapes(trails)
-    _check_between(between)
+    rule = line_rule(between)
     if threads < 1:
         raise ValueError(f"the join needs at least one thread, not {threads}")
+    if isinstance(trails, TrailIndex):
+        return _join_index(
+            trails, incidents.incidents if isinstance(incidents, IncidentGrid) else incidents, between, threads
+        )
+    check_shapes(trails)
     grid = incidents if isinstance(incidents, IncidentGrid) else incident_grid(incidents)
     trails = Trails._make(np.require(column, requirements=["C", "W"]) for column in trails)
-    rule = LineRule(round(between.max_gap_s * 1e6), float(between.max_speed_mps)) if between else None
+    of_lines = rule if between else None
     if threads == 1:
-        return _in_order([join_devices(trails, grid, rule, 0, trails.device_id.size)])
+        return _in_order([join_devices(trails, grid, of_lines, 0, trails.device_id.size)])
     edges = np.searchsorted(trails.starts, np.linspace(0, trails.fixed_at_us.size, threads * PARTS_PER_THREAD + 1))
     edges[-1] = trails.device_id.size
     with ThreadPoolExecutor(threads) as pool:
-        parts = [pool.submit(join_devices, trails, grid, rule, int(first), int(end)) for first, end in pairwise(edges)]
+        parts = [
+            pool.submit(join_devices, trails, grid, of_lines, int(first), int(end)) for first, end in pairwise(edges)
+        ]
         return _in_order([part.result() for part in parts])
 
 
-def _check_between(between: Between | None) -> None:
-    if between is None:
-        return
-    for name, value in between._asdict().items():
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{name} must be a number from 0 up: {value}")
-    if between.max_gap_s * between.max_speed_mps > MAX_LINE_M:
-        raise ValueError(
-            f"max_gap_s times max_speed_mps must be at most {MAX_LINE_M:,.0f} m, so that a line between two pings is "
-            f"straight in a plane: {between.max_gap_s} s at {between.max_speed_mps} m/s"
-        )
+def _join_index(index: TrailIndex, incidents: Incidents, between: Between | None, threads: int) -> Hits:
+    """Look up all incidents but those that the scan finds sooner."""
+    found, too_wide = join_arrivals(index, incidents, line_rule(between), threads)
+    if not too_wide.any():
+        return found
+    wide = np.flatnonzero(too_wide)
+    scanned = space_time_join(index.trails, Incidents._make(c[wide] for c in incidents), between, threads)
+    return _in_order([found, scanned._replace(incident=wide[scanned.incident])])
 
 
 def _in_order(parts: list[Hits]) -> Hits:
