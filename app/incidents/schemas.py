@@ -173,7 +173,7 @@ VERSION_EXAMPLE: JsonDict = {
     "text": "Rear door forced",
     "withdrawn": False,
     "changed": [],
-    "profile": {"name": "radius-100m", "version": 1},
+    "profile": {"name": "standard", "version": 1},
     "received_at": "2026-03-02T08:11:43.250000Z",
 }
 

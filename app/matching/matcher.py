@@ -19,10 +19,11 @@ from app.matching.evaluate_stage import evaluate_due
 from app.matching.join_stage import PINGS_A_CLAIM, join_arrivals, join_batches, join_rejoins
 from app.matching.lease import LeaseLost
 from app.matching.open_incidents import OpenIncidents
-from app.matching.warming import warm_up
 from app.trails.keeping import KeepingRule, keep_trails
+from app.trails.reading import warm_up_packing
 from app.wake import Bell, Hints, listening
 from matcher.evidence import ALGORITHM
+from matcher.warm import warm_up
 
 # Hints can be lost, so every loop also looks by itself.
 POLL_S = 0.5
@@ -49,6 +50,7 @@ class Matcher:
     async def run(self, hints: Hints) -> None:
         """Work until cancelled."""
         await asyncio.to_thread(warm_up)
+        await asyncio.to_thread(warm_up_packing)
         self.is_warm = True
         with contextlib.ExitStack() as stack:
             async with asyncio.TaskGroup() as loops:

@@ -120,9 +120,9 @@ class _Stored:
 
     def __init__(self, found: Found) -> None:
         self._values = found.values
-        devices, starts = np.unique(found.device_id, return_index=True)
-        ends = np.append(starts[1:], found.device_id.size)
-        self._rows = dict(zip(devices.tolist(), zip(starts.tolist(), ends.tolist(), strict=True), strict=True))
+        devices, starts, sizes = np.unique(found.device_id, return_index=True, return_counts=True)
+        ends = (starts + sizes).tolist()
+        self._rows = dict(zip(devices.tolist(), zip(starts.tolist(), ends, strict=True), strict=True))
 
     def cut(self, parts: list[_Part]) -> Positions:
         """Give what lies in these parts."""

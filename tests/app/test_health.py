@@ -78,7 +78,11 @@ async def test_a_database_that_is_gone_is_a_503_problem(
 
 async def test_info_names_versions_and_profiles(service: httpx.AsyncClient, make_key: MakeKey) -> None:
     body = (await service.get("/info", headers=await make_key("gps", "contractor", "pings:write"))).json()
-    assert [(p["name"], p["version"]) for p in body["profiles"]] == [("radius-100m", 1)]
+    assert [(p["name"], p["version"]) for p in body["profiles"]] == [
+        ("moj-compatible", 1),
+        ("radius-100m", 1),
+        ("standard", 1),
+    ]
     assert int(body["postgresql"].partition(".")[0]) >= 15
 
 

@@ -77,7 +77,7 @@ async def test_the_same_instant_in_another_zone_is_unchanged(service: httpx.Asyn
         ({"lon": None, "lat": None, "easting": 530047.0, "northing": 180422.0}, ["position"]),
         ({"position_r95_m": 0.0}, ["position_r95_m"]),
         ({"withdrawn": True}, ["withdrawn"]),
-        ({"profile": "radius-100m"}, []),
+        ({"profile": "standard"}, []),
         ({"profile": "radius-50m"}, ["profile"]),
     ],
 )
@@ -96,9 +96,9 @@ async def test_a_newer_version_of_the_profile_alone_amends_nothing_but_is_bound_
     service: httpx.AsyncClient, met: dict[str, str], connection: Connection
 ) -> None:
     await _post(service, met, an_incident())
-    await publish_profile(connection, plain_radius("radius-100m", 100.0, 601.0))
+    await publish_profile(connection, plain_radius("standard", 100.0, 601.0))
     assert (await _post(service, met, an_incident()))["unchanged"] == 1
-    assert (await _post(service, met, an_incident(profile="radius-100m")))["unchanged"] == 1
+    assert (await _post(service, met, an_incident(profile="standard")))["unchanged"] == 1
     await _post(service, met, an_incident(offence="RB"))
     assert [version["profile"]["version"] for version in await _history(service, met)] == [1, 2]
 
