@@ -167,18 +167,27 @@ def bridge_after(table: Floats, row: int, place: Place, bridges: Bridges) -> Bri
 
 @kernel
 def _mobility_m2ps(table: Floats, row: int, place: Place, bridges: Bridges) -> float:
+    """Give the likeliest mobility about a stretch, but at most what would have led as far as the stretch leads.
+
+    A window about a stop of some minutes holds more of the ways to it than of the stop. Whoever ends a stretch where
+    they began it has hardly wandered meanwhile: two axes of pure wandering come to 2·T·D, the errors of both fixes to
+    2·(σ₁² + σ₂²), which is left in, so that the bound is never nothing (docs/decisions/0006).
+    """
     first, end = max(row - WINDOW + 1, 1), min(row + WINDOW + 1, table.shape[0] - 1)
-    seconds = 0.0
+    turned_s = 0.0
     for other in range(first, end):
         if math.isnan(table[other, _TURN]):
             _leave_out(table, other, place, bridges)
-        seconds += table[other, _TURN]
+        turned_s += table[other, _TURN]
     least, most = bridges.least_mobility_m2ps, bridges.most_mobility_m2ps
-    if seconds > 0:
-        return likeliest_mobility(table[first:end, _TURN:], least, most)
     x_m, y_m = table[row + 1, _X] - table[row, _X], table[row + 1, _Y] - table[row, _Y]
     seconds = table[row + 1, AT_S] - table[row, AT_S]
-    return float(min(max((x_m * x_m + y_m * y_m) / (2 * seconds), least), most))
+    square_m2 = x_m * x_m + y_m * y_m
+    if turned_s == 0:
+        return float(min(max(square_m2 / (2 * seconds), least), most))
+    square_m2 += 2 * (table[row, SIGMA_M] * table[row, SIGMA_M] + table[row + 1, SIGMA_M] * table[row + 1, SIGMA_M])
+    fitted = likeliest_mobility(table[first:end, _TURN:], least, most)
+    return float(max(min(fitted, square_m2 / (2 * seconds)), least))
 
 
 @kernel

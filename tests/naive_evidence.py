@@ -128,11 +128,13 @@ def mobility(scene: Scene, i: int) -> float:
             off = np.array(plane(scene, own)) - expected
             own_m2 = (1 - part) ** 2 * one.sigma_m**2 + part**2 * two.sigma_m**2 + own.sigma_m**2
             turns.append(((two.at_s - one.at_s) * part * (1 - part), own_m2, float(off @ off)))
-    if turns:
-        return likeliest_mobility(turns, 1.0, 2500.0)
     before, after = scene.fixes[i : i + 2]
     apart_m = np.subtract(plane(scene, before), plane(scene, after))
-    return min(max(float(apart_m @ apart_m) / (2 * (after.at_s - before.at_s)), 1.0), 2500.0)
+    apart_m2, seconds = float(apart_m @ apart_m), after.at_s - before.at_s
+    if turns:
+        led_m2ps = apart_m2 / (2 * seconds) + (before.sigma_m**2 + after.sigma_m**2) / seconds
+        return max(min(likeliest_mobility(turns, 1.0, 2500.0), led_m2ps), 1.0)
+    return min(max(apart_m2 / (2 * seconds), 1.0), 2500.0)
 
 
 def joined(scene: Scene, i: int) -> bool:

@@ -30,7 +30,7 @@ def test_the_window_adds_up_to_what_a_dense_integration_gives(seed: int) -> None
 
 def test_the_scenes_hold_every_kind_of_presence() -> None:
     found = [presence(*as_arrays(walk_past(Random(seed))), BRIDGES) for seed in range(60)]
-    assert sum(one.highest > one.seen + 0.05 for one in found) >= 6
+    assert sum(one.highest > one.seen + 0.05 for one in found) >= 5
     assert sum(0.02 < one.at_crime < 0.98 for one in found) >= 15
     assert sum(one.known < 0.99 for one in found) >= 10
 
