@@ -1,34 +1,21 @@
-"""The service as a process of its own, with a database of its own, that can be killed and started again."""
+"""A service with a database of its own, that can be killed and started again."""
 
 import asyncio
 import contextlib
 import fcntl
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
-
-from app import leash
 from app.db import connect
-from app.failure import Failure
 from app.matching.profiles import publish_profile
 from app.migrate import migrate
 from app.postgres import running_postgres
+from app.running import HOST, Service
 from benchmarks.parties import Keys, found_parties
 from matcher.profile import Profile
-
-_HOST = "127.0.0.1"
-_READY_S = 120.0
-_STOP_S = 60.0
-_POLL_S = 0.1
 
 
 @contextlib.contextmanager
@@ -65,65 +52,6 @@ async def prepare_database(url: str, *profiles: Profile) -> Keys:
         return await found_parties(connection)
 
 
-class Running:
-    """A `trailmatch` command that runs with this state directory, and ends when we do."""
-
-    def __init__(self, state_dir: Path, *command: str) -> None:
-        self.log = state_dir / f"{command[0]}.log"
-        environment = {name: text for name, text in os.environ.items() if name != "DATABASE_URL"}
-        leashed = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), "-", "-"]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*leashed, sys.executable, "-m", "app", *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment | {"TRAILMATCH_STATE_DIR": str(state_dir)},
-                start_new_session=True,
-            )
-
-    def kill(self) -> None:
-        """End it as a power cut would, at whatever it is doing."""
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end, and return its exit code; one that does not end within a minute is killed."""
-        if self.process.poll() is None:
-            self.process.send_signal(sign)
-        try:
-            return self.process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise Failure(f"the process did not stop within {_STOP_S:.0f} s; see {self.log}") from None
-
-    def raise_if_ended(self) -> None:
-        """Raise Failure, with the end of its log, if it does not run any more."""
-        if self.process.poll() is not None:
-            end = "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
-            raise Failure(f"the process has ended with exit code {self.process.returncode}:\n{end}")
-
-
-class Service(Running):
-    """`trailmatch serve` on 127.0.0.1."""
-
-    def __init__(self, state_dir: Path, port: int, *options: str) -> None:
-        super().__init__(state_dir, "serve", "--host", _HOST, "--port", str(port), *options)
-        self.address = address_of(port)
-
-    def wait_until_ready(self, key: str) -> None:
-        """Return once it answers and its matcher is warm. Raises Failure if it ends, or is not ready in two minutes."""
-        deadline = time.monotonic() + _READY_S
-        with httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {key}"}, timeout=10.0) as client:
-            while time.monotonic() < deadline:
-                self.raise_if_ended()
-                with contextlib.suppress(httpx.TransportError):
-                    if client.get("/health/readiness").status_code == httpx.codes.OK:
-                        return
-                time.sleep(_POLL_S)
-        raise Failure(f"the service was not ready within {_READY_S:.0f} s; see {self.log}")
-
-
 @contextlib.contextmanager
 def serving(state_dir: Path, key: str) -> Iterator[Service]:
     """Serve for the block, on a free port."""
@@ -135,13 +63,8 @@ def serving(state_dir: Path, key: str) -> Iterator[Service]:
         service.stop()
 
 
-def address_of(port: int) -> str:
-    """Where a service on this port is."""
-    return f"http://{_HOST}:{port}"
-
-
 def free_port() -> int:
     """A port that nobody uses at the moment."""
     with socket.socket() as probe:
-        probe.bind((_HOST, 0))
+        probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.db import connect
-from app.demo.child import Child, running_service
+from app.demo.child import running_service
 from app.demo.database import demo_database
 from app.demo.parties import FORCE, Keys, found_parties
 from app.demo.play import Played, play
@@ -22,6 +22,7 @@ from app.demo.report import as_table, summary
 from app.demo.scene import Scene, make_scene
 from app.demo.town import NAME
 from app.demo.truth import weigh
+from app.running import Service
 from app.settings import Settings
 
 # What people watch goes to stderr, so that stdout holds nothing but the result.
@@ -96,7 +97,7 @@ def _progress(scene: Scene) -> Iterator[Callable[[float, int], None]]:
         yield tell
 
 
-def _serve_on(scene: Scene, service: Child, keys: Keys) -> None:
+def _serve_on(scene: Scene, service: Service, keys: Keys) -> None:
     """Say how to look around, and wait for Ctrl-C."""
     reference = scene.crimes[0].reference if scene.crimes else "MS-00001"
     lines = [

@@ -6,7 +6,7 @@ from typing import Final
 from app.db import Connection
 from app.doctor.finding import Finding, doubtful, ill, well
 from app.migrate import MigrationRefused, pending, read_applied, read_migrations, refuse_mismatch
-from app.postgres import SUPPORTED
+from app.postgres.programs import SUPPORTED
 
 # A fix over five minutes ahead is refused; a clock that is off by less already shifts who was where.
 _CLOCK_OFF_S: Final = 2.0

@@ -11,10 +11,11 @@ import httpx
 
 from app.db import Connection, connect
 from app.postgres import running_postgres
+from app.running import Running, Service
 from benchmarks.parties import Keys
 from benchmarks.patient_client import PatientClient
 from benchmarks.playing import Player
-from benchmarks.service_process import Running, Service, free_port, own_state_dir, prepare, prepare_database
+from benchmarks.service_process import free_port, own_state_dir, prepare, prepare_database
 from benchmarks.story import Story
 from tests.app.processes.endings import (
     PROFILE,

@@ -7,7 +7,8 @@ import sys
 
 from app.db import connect
 from app.postgres import running_postgres
-from benchmarks.service_process import Running, Service, free_port, own_state_dir, prepare
+from app.running import Running, Service
+from benchmarks.service_process import free_port, own_state_dir, prepare
 from benchmarks.story import Story
 from tests.app.processes.endings import (
     PROFILE,
