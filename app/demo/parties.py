@@ -2,21 +2,30 @@
 
 from typing import NamedTuple
 
-from app.access.keys import create_key
-from app.access.organisations import find_or_create_organisation
+from app.access.party import Party, found
 from app.db import Connection
 
 CONTRACTOR, FORCE, PROBATION = "TagWorks", "Marramstow", "WashProbation"
-_NAMES = {
-    CONTRACTOR: ("contractor", "TagWorks Monitoring (invented)"),
-    FORCE: ("force", "Marramstow Constabulary (invented)"),
-    PROBATION: ("probation", "Wash Probation Region (invented)"),
-}
-_SCOPES = {
-    CONTRACTOR: {"pings:write", "pings:read", "devices:write", "devices:read", "wearers:write", "wearers:read"},
-    FORCE: {"incidents:write", "incidents:read", "wearers:read", "matches:read", "alerts:read", "metrics:read"},
-    PROBATION: {"wearers:read", "matches:read", "alerts:read"},
-}
+_PARTIES = (
+    Party(
+        CONTRACTOR,
+        "contractor",
+        frozenset({"pings:write", "pings:read", "devices:write", "devices:read", "wearers:write", "wearers:read"}),
+        "TagWorks Monitoring (invented)",
+    ),
+    Party(
+        FORCE,
+        "force",
+        frozenset({"incidents:write", "incidents:read", "wearers:read", "matches:read", "alerts:read", "metrics:read"}),
+        "Marramstow Constabulary (invented)",
+    ),
+    Party(
+        PROBATION,
+        "probation",
+        frozenset({"wearers:read", "matches:read", "alerts:read"}),
+        "Wash Probation Region (invented)",
+    ),
+)
 
 
 class Keys(NamedTuple):
@@ -29,9 +38,4 @@ class Keys(NamedTuple):
 
 async def found_parties(connection: Connection) -> Keys:
     """Make the organisations, and a new key for each."""
-    keys = list[str]()
-    for code in (CONTRACTOR, FORCE, PROBATION):
-        kind, name = _NAMES[code]
-        organisation_id = await find_or_create_organisation(connection, code, kind, name)
-        keys.append(await create_key(connection, organisation_id, _SCOPES[code], "demo"))
-    return Keys(*keys)
+    return Keys(*[await found(connection, party, "demo") for party in _PARTIES])
