@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from app.db import connect
 from app.failure import Failure
 from app.matching.profiles import StoredProfile, find_newest, publish_profile
-from app.migrate import refuse_unless_migrated
 from app.postgres import database_url
-from app.settings import load_settings
+from app.prepared import connect_prepared
+from app.settings import Settings, load_settings
 from matcher.profile import BUILT_IN, Profile, plain_radius
 
 profile = typer.Typer(no_args_is_help=True, help="The settings by which incidents are matched.")
@@ -34,8 +33,9 @@ def publish(
     Incidents are matched by it once they name it in `profile`. Equal settings make no new version.
     """
     wanted = _made(name, radius_m, pad_s)
-    with database_url(load_settings()) as url:
-        stored = asyncio.run(_publish(url, wanted))
+    settings = load_settings()
+    with database_url(settings) as url:
+        stored = asyncio.run(_publish(url, settings, wanted))
     told = {"name": name, "version": stored.version, "sha256": stored.profile.sha256().hex()}
     typer.echo(json.dumps(told) if as_json else f"{name} version {stored.version} is published")
 
@@ -52,9 +52,8 @@ def _made(name: str, radius_m: float, pad_s: float) -> Profile:
         raise Failure(str(error)) from None
 
 
-async def _publish(url: str, wanted: Profile) -> StoredProfile:
-    async with connect(url) as connection:
-        await refuse_unless_migrated(connection)
+async def _publish(url: str, settings: Settings, wanted: Profile) -> StoredProfile:
+    async with connect_prepared(url, settings, lambda line: typer.echo(line, err=True)) as connection:
         await publish_profile(connection, wanted)
         newest = (await find_newest(connection, [wanted.name]))[wanted.name]
     if newest.profile != wanted:
