@@ -1,6 +1,8 @@
 """The API's description, and the page that shows it: made of our own files, so that it works without the internet."""
 
+import hashlib
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +34,10 @@ PAGE_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+# A browser keeps these for a year; another content has another address.
+_KEPT = "private, max-age=31536000, immutable"
+_ASKED_EACH_TIME = "private, no-cache"
+
 # Addresses are relative, so that the page also works behind a proxy that adds a path.
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -40,13 +46,13 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>TrailMatch API</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="docs/assets/swagger-ui.css">
+<link rel="stylesheet" href="{swagger-ui.css}">
 </head>
 <body>
 <noscript>This page needs JavaScript; <a href="openapi.json">openapi.json</a> says the same.</noscript>
 <div id="api"></div>
-<script src="docs/assets/swagger-ui-bundle.js"></script>
-<script src="docs/assets/docs.js"></script>
+<script src="{swagger-ui-bundle.js}"></script>
+<script src="{docs.js}"></script>
 </body>
 </html>
 """
@@ -68,17 +74,30 @@ load the page again.</p>
 async def docs_page(_viewer: AnyKey) -> HTMLResponse:
     """Show the API's description, with forms to try it."""
     is_built = all(path.exists() for path, _ in ASSETS.values())
-    headers = {"Content-Security-Policy": PAGE_POLICY, "Referrer-Policy": "no-referrer"}
-    return HTMLResponse(_PAGE if is_built else _UNBUILT_PAGE, headers=headers)
+    headers = {"Content-Security-Policy": PAGE_POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+    return HTMLResponse(_page() if is_built else _UNBUILT_PAGE, headers=headers)
+
+
+def _page() -> str:
+    page = _PAGE
+    for name, (path, _) in ASSETS.items():
+        page = page.replace(f"{{{name}}}", f"docs/assets/{name}?v={_version(path, path.stat().st_mtime_ns)}")
+    return page
+
+
+@lru_cache(maxsize=8)
+def _version(path: Path, _modified_ns: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 @router.get("/docs/assets/{name}")
-async def docs_asset(name: str, _viewer: AnyKey) -> Response:
+async def docs_asset(name: str, _viewer: AnyKey, v: str = "") -> Response:
     """Give one of the page's files. Raises NotFound for any other name, and for a file that is not built."""
     path, media_type = ASSETS.get(name, (None, None))
     if path is None or not path.exists():
         raise NotFound("The documentation page has no such file.")
-    return FileResponse(path, media_type=media_type, headers={"Cache-Control": "private, max-age=3600"})
+    is_this = v == _version(path, path.stat().st_mtime_ns)
+    return FileResponse(path, media_type=media_type, headers={"Cache-Control": _KEPT if is_this else _ASKED_EACH_TIME})
 
 
 @router.get("/openapi.json")

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -57,6 +58,21 @@ async def test_everything_that_the_page_asks_for_is_there(service: httpx.AsyncCl
         answer = await service.get(f"/{address}", headers=key)
         assert answer.status_code == 200
         assert answer.headers["content-type"].partition(";")[0] in {"text/css", "text/javascript"}
+        assert "immutable" in answer.headers["cache-control"]
+
+
+@pytest.mark.skipif(not all(path.exists() for path, _ in docs.ASSETS.values()), reason="run `make assets` first")
+async def test_a_file_with_another_content_has_another_address(
+    service: httpx.AsyncClient, key: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    [before] = re.findall(r'"(docs/assets/docs\.js[^"]*)"', (await service.get("/docs", headers=key)).text)
+    (tmp_path / "docs.js").write_text("changed")
+    monkeypatch.setitem(docs.ASSETS, "docs.js", (tmp_path / "docs.js", "text/javascript"))
+    [after] = re.findall(r'"(docs/assets/docs\.js[^"]*)"', (await service.get("/docs", headers=key)).text)
+    assert before != after
+    # Who still has the old page gets the new content, and does not keep it under the old address.
+    answer = await service.get(f"/{before}", headers=key)
+    assert (answer.text, answer.headers["cache-control"]) == ("changed", "private, no-cache")
 
 
 async def test_an_unbuilt_page_says_how_to_build_it(
