@@ -19,6 +19,7 @@ from app.matching.evaluate_stage import evaluate_due
 from app.matching.join_stage import PINGS_A_CLAIM, join_arrivals, join_batches, join_rejoins
 from app.matching.lease import LeaseLost
 from app.matching.open_incidents import OpenIncidents
+from app.pings.forgetting import forget_rejects
 from app.trails.keeping import KeepingRule, keep_trails
 from app.trails.reading import warm_up_packing
 from app.wake import Bell, Hints, listening
@@ -64,6 +65,7 @@ class Matcher:
                     bell = stack.enter_context(hints.bell(topic))
                     loops.create_task(_repeat(stage, step, bell), name=f"matcher {stage}")
                 loops.create_task(keep_trails(self._pool, self._keeping), name="matcher trails")
+                loops.create_task(forget_rejects(self._pool), name="matcher rejects")
 
     async def _join_arrivals(self) -> int:
         return await join_arrivals(self._pool, self._arrivals)

@@ -1,9 +1,12 @@
 """Rejected rows: listed for who sent them, and sent through the checks again."""
 
+from datetime import UTC, datetime, timedelta
+
 import httpx
 
 from app.db import Connection, Pool
-from app.pings.rejects import Retried, retry_rejects
+from app.pings.forgetting import forget_rejects_before
+from app.pings.rejects import KEPT_FOR, Retried, retry_rejects
 from tests.app.conftest import MakeKey
 from tests.app.pings.conftest import ping, stored_pings
 
@@ -60,3 +63,22 @@ async def test_what_is_acceptable_by_now_is_stored_once_by_a_retry(
     assert [row["line"] for row in listed.json()["rejected"]] == [2, 4]
     batches = await connection.fetch("SELECT accepted, rejected FROM ping_batch ORDER BY batch_id")
     assert [tuple(row) for row in batches] == [(0, 4), (0, 1), (2, 0), (1, 0)]
+
+
+AGE = "UPDATE ping_reject SET rejected_at = now() - $1::interval WHERE raw ->> 'device_id' = ANY($2::text[])"
+
+
+async def test_rejected_rows_are_kept_for_thirty_days(
+    service: httpx.AsyncClient, key: Key, make_key: MakeKey, connection: Connection, pool: Pool
+) -> None:
+    batch = [ping(fixed_at="2999-03-01T09:30:00Z", device_id=f"T{row}") for row in range(5)]
+    await service.post("/v1/pings", json=batch, headers=key)
+    await connection.execute(AGE, timedelta(days=30, hours=1), ["T0", "T1", "T3"])
+    await connection.execute(AGE, timedelta(days=29), ["T2"])
+    read = key | await make_key("tags", "contractor", "pings:read")
+    listed = (await service.get("/v1/pings/rejected", headers=read)).json()["rejected"]
+    assert [row["raw"]["device_id"] for row in listed] == ["T2", "T4"]
+    assert await retry_rejects(pool, None) == Retried(2, 0)
+    assert await forget_rejects_before(pool, datetime.now(UTC) - KEPT_FOR, at_once=2) == 3
+    left = await connection.fetch("SELECT raw ->> 'device_id' FROM ping_reject ORDER BY reject_id")
+    assert [row[0] for row in left] == ["T2", "T4"]
