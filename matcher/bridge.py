@@ -140,10 +140,11 @@ def integrate(
 def _splits(bridge: Bridge, end: float) -> tuple[float, float, float, float]:
     """Where the line enters the circle, comes nearest, and leaves: a short visit would fall between the points.
 
-    A line shorter than the blur needs none.
+    A line shorter than the blur or than half the radius needs none: Simpson's points see what it does.
     """
     square_m2 = bridge.along_x_m * bridge.along_x_m + bridge.along_y_m * bridge.along_y_m
-    if square_m2 <= min(bridge.before_m2, bridge.after_m2) + bridge.place_m2:
+    blur_m2 = min(bridge.before_m2, bridge.after_m2) + bridge.place_m2
+    if square_m2 <= max(blur_m2, bridge.radius_m * bridge.radius_m / 4):
         return end, end, end, end
     nearest = nearest_part(bridge)
     x_m, y_m = bridge.x_m + nearest * bridge.along_x_m, bridge.y_m + nearest * bridge.along_y_m

@@ -1,12 +1,22 @@
-"""The rule `presence`: what every position is worth, the way between two, who was elsewhere, and who is there anyway."""
+"""The rule `presence`: what each position is worth, the way between two, who was elsewhere, who is there anyway."""
 
 import numpy as np
 
 from matcher import rounding
 from matcher.by_radius import inside_of, is_candidate
 from matcher.chance import Chance, Prior, chance, support
-from matcher.comparable import comparable_presence
-from matcher.context import Context, Events, Incident, Pings, context_bounds, fixes_of, flanked, padded_window
+from matcher.comparable import shifted_presence
+from matcher.context import (
+    Context,
+    Events,
+    Incident,
+    Pings,
+    beside_a_day_us,
+    context_bounds,
+    fixes_of,
+    flanked,
+    padded_window,
+)
 from matcher.crime_time import CrimeTime
 from matcher.ever import ever_inside
 from matcher.evidence import (
@@ -117,7 +127,9 @@ def _ordinary(
         return NOT_NEEDED, None
     if context.history is None:
         return NOT_READ, None
-    days = comparable_presence(context.history, incident, profile, _place(incident, profile), _bridges(profile))
+    fixes, shifts_us = context.history
+    place, bridges, when = _place(incident, profile), _bridges(profile), padded_window(incident, profile)
+    days = shifted_presence(fixes, place, when, bridges, shifts_us, beside_a_day_us(profile))
     prior = Prior(profile.telling.ordinary_days, profile.telling.ordinary_rate)
     weighed = chance(min(found.at_crime, 1.0), days, prior)
     return (TOO_LITTLE, None) if weighed is None else (WEIGHED, _rounded_chance(weighed))

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from matcher.beta import beta_quantile
-from matcher.presence import Shifted
+from matcher.comparable import Shifted
 
 # With fewer usable days nothing is said.
 LEAST_DAYS: Final = 7
@@ -61,7 +61,7 @@ class Prior(NamedTuple):
 def chance(at_crime: float, days: Shifted, prior: Prior) -> Chance | None:
     """Weigh A against the same A on other days; None where fewer than 7 of them are usable: too little history.
 
-    days: `comparable_presence` for the window moved by whole local days, so that the clock shows the same (the caller
+    days: `shifted_presence` for the window moved by whole local days, so that the clock shows the same (the caller
     knows the time zone). A day with moments that are not covered counts as if it had been there as much in those;
     the day of the crime does not, so that gaps never speak for presence.
 

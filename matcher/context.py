@@ -150,7 +150,7 @@ def context_bounds(incident: Incident, profile: Profile) -> ContextBounds:
     from_us = when.start_us - beside_us
     if not profile.history_days:
         return ContextBounds(from_us, from_us, when.end_us + beside_us)
-    furthest_us = when.start_us - profile.history_days * _DAY_US - _CLOCK_CHANGE_US - _beside_a_day_us(profile)
+    furthest_us = when.start_us - profile.history_days * _DAY_US - _CLOCK_CHANGE_US - beside_a_day_us(profile)
     return ContextBounds(min(furthest_us, from_us), from_us, when.end_us + beside_us)
 
 
@@ -182,7 +182,7 @@ def history_stretches(incident: Incident, profile: Profile, shifts_us: Longs) ->
     Raises ValueError if a comparable day is not before the incident or further back than the profile goes.
     """
     when, bounds = padded_window(incident, profile), context_bounds(incident, profile)
-    beside_us = _beside_a_day_us(profile)
+    beside_us = beside_a_day_us(profile)
     days_us = np.sort(np.asarray(shifts_us, np.int64))
     stretches = np.column_stack((when.start_us + days_us - beside_us, when.end_us + days_us + beside_us))
     if days_us.size and (stretches[0, 0] < bounds.history_from_us or when.end_us + days_us[-1] > when.start_us):
@@ -193,7 +193,8 @@ def history_stretches(incident: Incident, profile: Profile, shifts_us: Longs) ->
     return np.column_stack((stretches[np.append(True, apart), 0], stretches[np.append(apart, True), 1]))[: days_us.size]
 
 
-def _beside_a_day_us(profile: Profile) -> int:
+def beside_a_day_us(profile: Profile) -> int:
+    """Give how far beside the window of a comparable day fixes count: as far as mobility can look."""
     return round((WINDOW + 1) * profile.max_gap_s * 1e6)
 
 

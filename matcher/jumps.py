@@ -38,9 +38,7 @@ def set_aside_jumps(fixes: Fixes, max_speed_mps: float) -> tuple[Fixes, Fixes, J
     A few ns a fix. Fixes of which none is set aside are given back as they are.
     """
     kept = np.ones(fixes.fixed_at_us.size, np.bool_)
-    before, after, speed = _find_jumps(
-        fixes.fixed_at_us, fixes.lon_e7, fixes.lat_e7, fixes.sigma_m, max_speed_mps, kept
-    )
+    before, after, speed = find_jumps(fixes.fixed_at_us, fixes.lon_e7, fixes.lat_e7, fixes.sigma_m, max_speed_mps, kept)
     jumps = Jumps(fixes.fixed_at_us[before], fixes.fixed_at_us[after], after - before - 1, speed)
     if kept.all():
         return fixes, _rows(fixes, ~kept), jumps
@@ -77,7 +75,7 @@ def is_jump(
 
 
 @kernel
-def _find_jumps(
+def find_jumps(
     time_us: Longs, lon_e7: Ints, lat_e7: Ints, sigma_m: Floats, max_speed_mps: float, kept: Flags
 ) -> tuple[Longs, Longs, Floats]:
     """Clear `kept` for fixes to be set aside; gives fix before, fix after and speed of every jump."""

@@ -62,23 +62,6 @@ def presence(fixes: Fixes, place: Place, when: CrimeTime, bridges: Bridges) -> P
     return Presence(*_presence(*fixes[:4], place, when, bridges))
 
 
-class Shifted(NamedTuple):
-    """Presence at a place in the same window at other times."""
-
-    at_crime: Floats  # (S,) as in Presence
-    known: Floats  # (S,)
-
-
-def shifted_presence(fixes: Fixes, place: Place, when: CrimeTime, bridges: Bridges, shifts_us: Longs) -> Shifted:
-    """Give `at_crime` and `known` of `presence` for the window moved by each of (S,) microseconds.
-
-    The integrals are coarser: in tests A is off by 2e-3 at most and 1e-4 on average. Cost: that of S windows.
-    """
-    found = Shifted(np.empty(shifts_us.size), np.empty(shifts_us.size))
-    _shifted(*fixes[:4], place, when, bridges, shifts_us, *found)
-    return found
-
-
 # What a window adds up to.
 _HIGHEST: Final = 0
 _HIGHEST_S: Final = 1
@@ -88,24 +71,23 @@ _TO_PART: Final = 4
 _SEEN: Final = 5
 _SEEN_S: Final = 6
 _INSIDE_S: Final = 7
-_AT_CRIME: Final = 8
-_KNOWN: Final = 9
+AT_CRIME: Final = 8
+KNOWN: Final = 9
 _COVERED_S: Final = 10
-_SUMS: Final = 11
+SUMS: Final = 11
 
-# Mean error of P over a piece of a bridge: for what is shown, and for the sums of many days.
+# Mean error of P over a piece of a bridge.
 _FINE: Final = 1e-5
-_COARSE: Final = 4e-4
 
 
 @kernel
 def _presence(
     time_us: Longs, lon_e7: Ints, lat_e7: Ints, sigma_m: Floats, place: Place, when: CrimeTime, bridges: Bridges
 ) -> tuple[float, int, float, int, float, float, float, float]:
-    sums = np.zeros(_SUMS)
+    sums = np.zeros(SUMS)
     rows = rows_of(time_us, when)
     table = table_of(time_us, lon_e7, lat_e7, sigma_m, rows, place, when.start_us)
-    _add_window(table, rows, place, when, bridges, _FINE, sums)
+    add_window(table, rows, place, when, bridges, _FINE, sums)
     if sums[_BRIDGE] >= 0:
         _sharpen(table, place, bridges, sums)
     return (
@@ -114,40 +96,14 @@ def _presence(
         sums[_SEEN],
         when.start_us + round(sums[_SEEN_S] * 1e6) if sums[_SEEN] > 0 else NO_TIME_US,
         sums[_INSIDE_S],
-        sums[_AT_CRIME],
-        sums[_KNOWN],
+        sums[AT_CRIME],
+        sums[KNOWN],
         sums[_COVERED_S],
     )
 
 
 @kernel
-def _shifted(
-    time_us: Longs,
-    lon_e7: Ints,
-    lat_e7: Ints,
-    sigma_m: Floats,
-    place: Place,
-    when: CrimeTime,
-    bridges: Bridges,
-    shifts_us: Longs,
-    at_crime: Floats,
-    known: Floats,
-) -> None:
-    sums = np.empty(_SUMS)
-    for i in range(shifts_us.size):
-        sums[:] = 0
-        shift_us = shifts_us[i]
-        moved = CrimeTime(
-            when.start_us + shift_us, when.from_us + shift_us, when.to_us + shift_us, when.end_us + shift_us
-        )
-        rows = rows_of(time_us, moved)
-        table = table_of(time_us, lon_e7, lat_e7, sigma_m, rows, place, moved.start_us)
-        _add_window(table, rows, place, moved, bridges, _COARSE, sums)
-        at_crime[i], known[i] = sums[_AT_CRIME], sums[_KNOWN]
-
-
-@kernel
-def _add_window(
+def add_window(
     table: Floats, rows: Rows, place: Place, when: CrimeTime, bridges: Bridges, tolerance: float, sums: Floats
 ) -> None:
     """Add all fixes of the window and all bridges that enter it to the sums, in time order."""
@@ -160,7 +116,7 @@ def _add_window(
         if row == rows.last or table[row + 1, AT_S] <= 0 or before_s >= length_s or not is_joined(table, row, bridges):
             continue
         start_s, end_s = max(before_s, 0.0), min(table[row + 1, AT_S], length_s)
-        sums[_KNOWN] += share_before(when, end_s) - share_before(when, start_s)
+        sums[KNOWN] += share_before(when, end_s) - share_before(when, start_s)
         sums[_COVERED_S] += end_s - start_s
         if not is_far(table, row, row + 1, place, bridges):
             _add_bridge(table, row, place, when, bridges, tolerance, sums)
@@ -199,7 +155,7 @@ def _add_bridge(
 @kernel
 def _add_certain(when: CrimeTime, start_s: float, end_s: float, sums: Floats) -> None:
     sums[_INSIDE_S] += end_s - start_s
-    sums[_AT_CRIME] += share_before(when, end_s) - share_before(when, start_s)
+    sums[AT_CRIME] += share_before(when, end_s) - share_before(when, start_s)
     if sums[_HIGHEST] < 1:
         sums[_HIGHEST], sums[_HIGHEST_S], sums[_BRIDGE] = 1.0, start_s, -1
 
@@ -229,7 +185,7 @@ def _add_piece(
         tolerance,
     )
     sums[_INSIDE_S] += found.inside * bridge.seconds
-    sums[_AT_CRIME] += found.weighted * bridge.seconds
+    sums[AT_CRIME] += found.weighted * bridge.seconds
     if found.highest > sums[_HIGHEST]:
         sums[_HIGHEST], sums[_HIGHEST_S], sums[_BRIDGE] = found.highest, before_s + found.at * bridge.seconds, row
         sums[_FROM_PART], sums[_TO_PART] = max(start, found.at - found.beside), min(end, found.at + found.beside)

@@ -1,18 +1,19 @@
+from dataclasses import replace
 from math import inf
 
 import numpy as np
 import pytest
 
 from matcher import rounding
+from matcher.evidence import Reached
 from matcher.fixes import GPS, fixes_from_columns
 from matcher.presence import Presence
-from matcher.reach import Reach
 from matcher.verdict import CANNOT_SAY, EXCLUDED, POSSIBLE, PRESENT, Coverage, coverage, verdict
 
 COVERED = Coverage(fixes=10, share=1.0, longest_gap_s=60.0)
 BARE = Coverage(fixes=0, share=0.0, longest_gap_s=600.0)
-REACHED = Reach(False, True, 3.0, 100.0, 0, 1)
-OUT_OF_REACH = Reach(True, True, 90.0, 0.0, 0, 1)
+REACHED = Reached(False, True, 3.0, 100.0, 0, 1)
+OUT_OF_REACH = Reached(True, True, 90.0, 0.0, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -25,14 +26,14 @@ OUT_OF_REACH = Reach(True, True, 90.0, 0.0, 0, 1)
         (0.0, COVERED, REACHED, POSSIBLE),
         (0.0, COVERED, OUT_OF_REACH, EXCLUDED),
         (0.0, BARE, OUT_OF_REACH, EXCLUDED),
-        (0.0, COVERED, OUT_OF_REACH._replace(is_sound=False), CANNOT_SAY),
+        (0.0, COVERED, replace(OUT_OF_REACH, is_sound=False), CANNOT_SAY),
         (0.0, BARE, REACHED, CANNOT_SAY),
         (0.0, BARE._replace(share=0.1), REACHED, POSSIBLE),
         (0.0, BARE._replace(fixes=1), REACHED, POSSIBLE),
-        (0.0, COVERED, REACHED._replace(is_sound=False), POSSIBLE),
+        (0.0, COVERED, replace(REACHED, is_sound=False), POSSIBLE),
     ],
 )
-def test_each_verdict_has_its_ground(highest: float, covered: Coverage, reached: Reach, expected: str) -> None:
+def test_each_verdict_has_its_ground(highest: float, covered: Coverage, reached: Reached, expected: str) -> None:
     assert verdict(_presence(highest, 0.0), covered, reached) == expected
 
 
