@@ -62,6 +62,10 @@ class TooLarge(AppError):
     """The body is over the limit, before or after decompression."""
 
 
+class TooSlow(AppError):
+    """The body did not arrive in time."""
+
+
 class UnknownMediaType(AppError):
     """The content type or encoding is none that this endpoint reads."""
 
@@ -82,6 +86,7 @@ STATUS: dict[type[AppError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
+    TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnknownMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     BadRecord: HTTPStatus.UNPROCESSABLE_ENTITY,

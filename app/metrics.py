@@ -10,6 +10,7 @@ PING_AGE = Histogram(
     "Age of the newest fix of a batch when it was stored",
     buckets=(1, 5, 15, 60, 120, 300, 900, 3600, 21_600, 86_400, 604_800),
 )
+BODIES = Gauge("trailmatch_bodies_in_work", "Bodies of pings that are being read, checked and stored")
 INGEST_SECONDS = Histogram("trailmatch_ingest_seconds", "Time to store a batch of pings")
 
 INBOX = Gauge("trailmatch_inbox_depth", "What waits for the matcher", ["kind"])
@@ -28,3 +29,25 @@ ALERT_AGE = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 60),
 )
 STREAM_CLIENTS = Gauge("trailmatch_stream_clients", "Open alert streams")
+DELIVERIES = Counter(
+    "trailmatch_deliveries_total",
+    "Attempts to deliver webhooks and mails, by what came of them",
+    ["channel", "outcome"],
+)
+DELIVERY_SECONDS = Histogram(
+    "trailmatch_delivery_seconds",
+    "Time of one attempt to deliver",
+    ["channel"],
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
+)
+DELIVERY_LAG = Histogram(
+    "trailmatch_delivery_lag_seconds",
+    "From an event of an alert to its acknowledgement by an endpoint",
+    ["channel"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600, 21_600, 86_400, 259_200),
+)
+DELIVERIES_WAITING = Gauge("trailmatch_deliveries_waiting", "Deliveries not acknowledged yet", ["channel"])
+DELIVERY_OLDEST = Gauge(
+    "trailmatch_delivery_oldest_seconds", "Since when the oldest delivery that could go out waits", ["channel"]
+)
+ENDPOINTS = Gauge("trailmatch_endpoints", "Endpoints of webhooks, by how they do", ["state"])

@@ -1,9 +1,12 @@
 """Settings from the environment: `TRAILMATCH_…`, and `DATABASE_URL` as every platform calls it."""
 
+import re
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.failure import Failure
 
@@ -22,16 +25,53 @@ class Settings(BaseSettings):
     # Whether the service matches in its own process; else `trailmatch worker` does.
     matcher: bool = True
     # The profile of incidents that name none.
-    default_profile: str = "radius-100m"
+    default_profile: str = "standard"
     # How much one body of pings may be: as sent, decompressed, and in rows.
     max_body_bytes: int = Field(default=32 * 1024 * 1024, gt=0)
     max_decoded_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
     max_rows: int = Field(default=1_000_000, gt=0)
+    # How many bodies of pings are worked on at a time, and how many bytes as sent; more are asked to come again (429).
+    max_bodies: int = Field(default=64, gt=0)
+    max_bodies_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
+    # How long a body may take to arrive.
+    max_body_s: float = Field(default=60.0, gt=0)
     # Pings older than this many days are refused; None: none is too old.
     ping_retention_days: int | None = Field(default=None, gt=0)
     # An hour of a trail is packed so many hours after its end; its row is kept besides for so many whole days.
     seal_after_hours: float = Field(default=2.0, ge=0)
     hot_days: int = Field(default=14, ge=1)
+    # Where people and machines reach the service, as in https://trailmatch.example; told in webhooks and mails.
+    public_url: str = ""
+    # What the secrets of endpoints are computed with: the same in every process. Never shown.
+    signing_key: str | None = Field(default=None, min_length=32, repr=False)
+    # Private networks that webhooks may be sent to, as in 10.20.0.0/16,fd00::/8; none unless named.
+    webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    # The mail relay; None: no mail is sent. The password is never shown.
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, gt=0, lt=65_536)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: str | None = Field(default=None, repr=False)
+    mail_from: str = "trailmatch@localhost"
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _split(cls, text: object) -> object:
+        return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_web_address(cls, url: str) -> str:
+        if url and not url.startswith(("https://", "http://")):
+            raise ValueError("must begin with https://")
+        return url.rstrip("/")
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_mail_address(cls, address: str) -> str:
+        if re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", address) is None:
+            raise ValueError("must be an e-mail address")
+        return address
 
     @field_validator("database_url")
     @classmethod

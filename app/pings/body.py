@@ -1,12 +1,13 @@
 """A request's body, read and decompressed within limits."""
 
+import asyncio
 import hashlib
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 from fastapi import Request
 
-from app.errors import BadBody, TooLarge, UnknownMediaType
+from app.errors import BadBody, TooLarge, TooSlow, UnknownMediaType
 
 _CODECS: Final = {"gzip": "gzip", "zstd": "zstd"}
 _PIECE_BYTES: Final = 1 << 20
@@ -24,8 +25,8 @@ class Body(NamedTuple):
         return hashlib.sha256(self.content).digest()
 
 
-async def read_body(request: Request, limit_bytes: int) -> Body:
-    """Read the body, JSON if it does not say what it is. Raises TooLarge or UnknownMediaType."""
+async def read_body(request: Request, limit_bytes: int, limit_s: float) -> Body:
+    """Read the body, JSON if it does not say what it is. Raises TooLarge, TooSlow or UnknownMediaType."""
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", *_CODECS}:
@@ -33,10 +34,14 @@ async def read_body(request: Request, limit_bytes: int) -> Body:
     if int(request.headers.get("content-length", 0)) > limit_bytes:
         raise _too_large(limit_bytes)
     content = bytearray()
-    async for piece in request.stream():
-        content += piece
-        if len(content) > limit_bytes:
-            raise _too_large(limit_bytes)
+    try:
+        async with asyncio.timeout(limit_s):
+            async for piece in request.stream():
+                content += piece
+                if len(content) > limit_bytes:
+                    raise _too_large(limit_bytes)
+    except TimeoutError:
+        raise TooSlow(f"The body did not arrive within {limit_s:g} s; nothing was stored. Send it again.") from None
     return Body(bytes(content), encoding, media_type)
 
 

@@ -15,6 +15,7 @@ from app.pings.compute import compute
 from app.pings.delivery import Delivery, Limits, read_delivery
 from app.pings.examples import REQUEST_BODY
 from app.pings.rejects import list_rejects
+from app.pings.room import announced_bytes, room_of
 from app.pings.schemas import PingError, PingReceipt, RejectedPage
 from app.pings.store import Receipt
 from app.pings.taking import refuse_others, take_delivery
@@ -34,17 +35,20 @@ async def post_pings(request: Request, viewer: Writer) -> PingReceipt:
     """Store a batch of pings; one bad row never refuses the others.
 
     The answer comes once the batch is on disk. Send a batch again whenever its answer was lost: what is stored
-    already is counted as duplicates.
+    already is counted as duplicates. 429 with `Retry-After` means that nothing of it was looked at.
     """
     refuse_others(viewer)
     settings: Settings = request.app.state.settings
     started = time.perf_counter()
-    body = await read_body(request, settings.max_body_bytes)
     limits = Limits(settings.max_decoded_bytes, settings.max_rows)
-    now_us = time.time_ns() // 1_000
-    bounds = time_bounds(now_us, settings.ping_retention_days)
-    delivery = await compute(len(body.content), read_delivery, body, limits, bounds)
-    receipt = await take_delivery(request, viewer, delivery, now_us)
+    room = room_of(request)
+    with room.taken(announced_bytes(request, settings.max_body_bytes)):
+        body = await read_body(request, settings.max_body_bytes, settings.max_body_s)
+        now_us = time.time_ns() // 1_000
+        bounds = time_bounds(now_us, settings.ping_retention_days)
+        async with room.decoding:
+            delivery = await compute(len(body.content), read_delivery, body, limits, bounds)
+        receipt = await take_delivery(request, viewer, delivery, now_us)
     metrics.INGEST_SECONDS.observe(time.perf_counter() - started)
     return _answer(delivery, receipt)
 

@@ -1,0 +1,82 @@
+"""More than the service can take: it says so, keeps what it took, and goes on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+from fastapi import FastAPI
+from prometheus_client import REGISTRY
+
+from app.db import Connection
+from app.settings import Settings
+from tests.app.conftest import MakeKey
+
+PING = {"device_id": "T-1", "fixed_at": "2026-03-14T02:11:00Z", "lon": 1.08, "lat": 51.27}
+BODY = json.dumps([PING]).encode()
+
+
+class Slow:
+    """A body of which the end is kept back."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        yield BODY[:5]
+        await self.may_end.wait()
+        yield BODY[5:]
+
+
+async def until_in_work(bodies: int) -> None:
+    async with asyncio.timeout(30):
+        while REGISTRY.get_sample_value("trailmatch_bodies_in_work") != bodies:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.005)
+
+
+async def test_who_does_not_fit_in_is_asked_to_come_again_and_fits_in_later(
+    application: FastAPI, service: httpx.AsyncClient, make_key: MakeKey, connection: Connection
+) -> None:
+    application.state.settings = Settings(matcher=False, max_bodies=1)
+    headers = await make_key("Tags", "contractor", "pings:write")
+    slow = Slow()
+    first = asyncio.create_task(service.post("/v1/pings", content=slow.parts(), headers=headers))
+    await until_in_work(1)
+    refused = await service.post("/v1/pings", content=BODY, headers=headers)
+    assert refused.status_code == 429
+    assert refused.headers["Retry-After"].isdecimal()
+    assert refused.json()["title"] == "Busy"
+    assert await connection.fetchval("SELECT count(*) FROM ping_batch") == 0
+    slow.may_end.set()
+    assert (await first).json()["accepted"] == 1
+    assert (await service.post("/v1/pings", content=BODY, headers=headers)).json()["duplicates"] == 1
+
+
+async def test_bytes_count_too_and_a_body_that_does_not_say_how_long_it_is_counts_as_the_longest(
+    application: FastAPI, service: httpx.AsyncClient, make_key: MakeKey
+) -> None:
+    application.state.settings = Settings(matcher=False, max_body_bytes=1_000, max_bodies_bytes=1_000 + len(BODY))
+    headers = await make_key("Tags", "contractor", "pings:write")
+    slow = Slow()
+    first = asyncio.create_task(service.post("/v1/pings", content=slow.parts(), headers=headers))
+    await until_in_work(1)
+    assert (await service.post("/v1/pings", content=b" " + BODY, headers=headers)).status_code == 429
+    assert (await service.post("/v1/pings", content=BODY, headers=headers)).status_code == 200
+    slow.may_end.set()
+    assert (await first).status_code == 200
+
+
+async def test_a_body_that_does_not_arrive_gives_its_room_back(
+    application: FastAPI, service: httpx.AsyncClient, make_key: MakeKey, connection: Connection
+) -> None:
+    application.state.settings = Settings(matcher=False, max_bodies=1, max_body_s=0.5)
+    headers = await make_key("Tags", "contractor", "pings:write")
+    slow = Slow()
+    first = asyncio.create_task(service.post("/v1/pings", content=slow.parts(), headers=headers))
+    await until_in_work(1)
+    await until_in_work(0)
+    slow.may_end.set()  # the client looks for an answer only when it has sent all
+    refused = await first
+    assert (refused.status_code, refused.json()["title"]) == (408, "Too slow")
+    assert (await service.post("/v1/pings", content=BODY, headers=headers)).json()["accepted"] == 1
+    assert await connection.fetchval("SELECT count(*) FROM ping") == 1
