@@ -1,5 +1,6 @@
 """`python -m benchmarks NAME …`: what the service is measured by."""
 
+import signal
 import sys
 
 import typer
@@ -26,7 +27,13 @@ def benchmarks() -> None:
     """Measure TrailMatch, equal answers asserted first."""
 
 
+def _end(*_: object) -> None:
+    raise Failure("asked to end before the result")
+
+
 if __name__ == "__main__":
+    # By way of the `with` blocks: what was started is stopped, and its directories are removed.
+    signal.signal(signal.SIGTERM, _end)
     try:
         cli()
     except Failure as failure:
