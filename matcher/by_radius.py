@@ -17,8 +17,8 @@ from matcher.verdict import CANNOT_SAY, POSSIBLE, PRESENT
 def weigh_by_radius(context: Context, incident: Incident, profile: Profile) -> Evidence:
     """Count the positions within the radius and the window with its padding.
 
-    PRESENT with a position inside, POSSIBLE with a line between two positions of one fitting, else CANNOT_SAY: this rule
-    knows nothing of who was elsewhere. Of tags worn at once the positions, seconds and visits add up.
+    PRESENT with a position inside, POSSIBLE with a line between two positions of one fitting, else CANNOT_SAY: this
+    rule knows nothing of who was elsewhere. Of tags worn at once the positions, seconds and visits add up.
     """
     pings = rows_of(context.pings, flanked(context.pings, incident, profile)[0])
     circle, when = profile.circle(incident.offence), padded_window(incident, profile)

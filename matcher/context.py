@@ -70,7 +70,6 @@ class Context(NamedTuple):
     history: History | None
 
 
-NO_PINGS: Final = Pings(*(np.empty(0, np.int64 if name == "fixed_at_us" else np.int32) for name in Pings._fields))
 NO_EVENTS: Final = Events(np.empty(0, np.int64), (), np.empty(0, np.int32))
 
 
@@ -100,7 +99,7 @@ def pings_from_columns(
         return pings
     by_importance = (pings.fixed_at_us, pings.fitting, pings.source, pings.lon_e7, pings.lat_e7, pings.accuracy_cm)
     order = np.lexsort(by_importance[::-1])
-    return Pings(*(column[order] for column in pings))
+    return Pings._make(column[order] for column in pings)
 
 
 def fixes_of(pings: Pings, contractors: tuple[str, ...], profile: Profile) -> Fixes:
@@ -189,8 +188,10 @@ def history_stretches(incident: Incident, profile: Profile, shifts_us: Longs) ->
         raise ValueError(
             f"comparable days lie before the incident, by at most {profile.history_days} days: {days_us[[0, -1]]} us"
         )
+    if not days_us.size:
+        return stretches
     apart = stretches[1:, 0] > stretches[:-1, 1]
-    return np.column_stack((stretches[np.append(True, apart), 0], stretches[np.append(apart, True), 1]))[: days_us.size]
+    return np.column_stack((stretches[np.append(True, apart), 0], stretches[np.append(apart, True), 1]))
 
 
 def beside_a_day_us(profile: Profile) -> int:

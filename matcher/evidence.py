@@ -1,4 +1,4 @@
-"""Evidence: everything that a match says of one wearer and one incident, in one structure with a versioned JSON form."""
+"""Evidence: all that a match says of one wearer and one incident, in one structure with a versioned JSON form."""
 
 import math
 from dataclasses import dataclass, fields, is_dataclass

@@ -28,7 +28,7 @@ def distances_m(lon_e7: Ints, lat_e7: Ints, lon_deg: float, lat_deg: float) -> F
 
 def rows_of(pings: Pings, rows: Longs | slice) -> Pings:
     """Give some of the pings."""
-    return Pings(*(column[rows] for column in pings))
+    return Pings._make(column[rows] for column in pings)
 
 
 def quality(inside: Pings, contractors: tuple[str, ...], profile: Profile) -> Quality:

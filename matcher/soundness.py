@@ -5,11 +5,11 @@ from typing import Final
 import numpy as np
 
 from matcher.context import Events, Fittings
-from matcher.trails import Longs
+from matcher.trails import Ints, Longs
 
-# What begins a time that is not sound, and what ends it. A tag that was cut or opened is sound again only once somebody
-# has fitted it; one that lost power or was shielded once it is back, which a fix shows too. Charging, a low battery and a
-# lost signal say nothing against strap and power.
+# What begins a time that is not sound, and what ends it. A tag that was cut or opened is sound again only once
+# somebody has fitted it; one that lost power or was shielded once it is back, which a fix shows too. Charging, a low
+# battery and a lost signal say nothing against strap and power.
 _ENDED_BY: Final = {
     "removed": {"fitted"},
     "strap_tamper": {"fitted"},
@@ -21,7 +21,7 @@ _ENDED_BY_FIX: Final = {"battery_flat", "shielding_suspected"}
 
 
 def unsound_us(
-    fittings: Fittings, events: Events, fixed_at_us: Longs, fitting_of_fix: Longs, from_us: int, to_us: int
+    fittings: Fittings, events: Events, fixed_at_us: Longs, fitting_of_fix: Ints, from_us: int, to_us: int
 ) -> Longs:
     """Give the stretches from-to, both ends included, in which strap, power or activation is in doubt: (U, 2), sorted.
 

@@ -1,12 +1,14 @@
 """Visits: each stay inside a circle, how it was entered and left, and what of it was seen."""
 
 import math
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from geo.jit import kernel
 from geo.wgs84 import bearing_rad, offset_m
+from matcher.evidence import Stay
 from matcher.fixes import Fixes, Floats
 from matcher.jumps import is_jump
 from matcher.trails import E7_PER_DEGREE, Ints, Longs
@@ -58,19 +60,18 @@ def letters(number: int) -> str:
     return name
 
 
-def position_labels(found: list[Visit], fixed_at_us: Longs) -> list[str]:
-    """Give the label of each position inside, of which the times are given in order: A1, A2, B1 …
+def position_labels(stays: Iterable[Visit | Stay], fixed_at_us: Longs) -> list[str]:
+    """Give the label of each position inside, of which the times are given in order.
 
-    The letters are the visit's and the number counts its positions. Empty for a time that is in no visit.
+    A1, A2, B1 and so on: the letters are the visit's and the number counts its positions. Empty where there is none.
     """
-    labels, counted = [], dict.fromkeys((visit.label for visit in found), 0)
+    known = [stay for stay in stays if stay.first_us is not None and stay.last_us is not None]
+    labels, counted = [], dict.fromkeys((stay.label for stay in known), 0)
     for at_us in fixed_at_us.tolist():
-        visit = next((v for v in found if v.first_us is not None and v.first_us <= at_us <= (v.last_us or 0)), None)
-        if visit is None:
-            labels.append("")
-        else:
-            counted[visit.label] += 1
-            labels.append(f"{visit.label}{counted[visit.label]}")
+        within = [stay.label for stay in known if stay.first_us <= at_us <= stay.last_us]
+        for label in within:
+            counted[label] += 1
+        labels.append(f"{within[0]}{counted[within[0]]}" if within else "")
     return labels
 
 
