@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from matcher.candidates import LineRule
+from matcher.lines import LineRule
 from matcher.hits import Hits, no_hits, with_room
 from matcher.incidents import Incidents, check_incidents
 from matcher.lookup import Flags, Stretches, look_up

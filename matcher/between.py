@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from matcher.candidates import LineRule
+from matcher.lines import LineRule
 
 # Over this far the plane about an incident is tens of metres from the geodesic (docs/decisions/0001-the-join.md).
 MAX_LINE_M = 200_000.0

@@ -58,3 +58,13 @@ def with_room(found: Hits, hits: int, more: int) -> Hits:
 
 
 METRES_AND_SECONDS = {"closest_m", "near_m", "inside_s"}
+
+# A hit while it is added up, all of it side by side.
+HIT = np.dtype([(name, "f8" if name in METRES_AND_SECONDS else "i8") for name in Hits._fields])
+Rows = npt.NDArray[np.void]
+
+
+def hits_of(rows: Rows) -> Hits:
+    """Sort rows of HIT by incident and device and make columns of them; no two are of one incident and device."""
+    rows = rows[np.argsort(rows["incident"] << 32 | rows["device"])]
+    return Hits._make(np.ascontiguousarray(rows[name]) for name in Hits._fields)

@@ -1,15 +1,16 @@
-"""The grid of incidents, which answers: what incidents may a ping at this place and time concern.
+"""The grid of incidents, which answers: what incidents may a run of pings concern.
 
-Space is cut into cells of equal degrees and time into slots, both of lengths that are powers of two, so that a shift
-finds them. Thirty-two slots are a *spell*. Each (cell, spell) has a bucket, found by a hash: it holds one bit for each
-slot, set where any incident touches the cell in it, and names the incidents that do. So one look tells whether anything
-is near a place in any part of a spell, and most looks end there (docs/decisions/0007-the-scan.md). An incident's size
-chooses its *level*, with cells and slots of a size with it, so that it lies in few (cell, spell) pairs however large it
-is; incidents of towns and days are all of one level. Different cells may share a bucket: the grid names candidates, and
-an exact test always follows. Near the antimeridian incidents stand on both sides, so that no lookup thinks of it.
+Space is cut into cells of equal degrees, eight by four of which make a *block*, and time into slots; the lengths are
+powers of two, so that a shift finds them. Each (block, slot) has a bucket, found by a hash: it holds one bit for each
+cell of the block, set where an incident touches it, and names the incidents that do. An incident's size chooses its
+*kind*, with cells and slots of a size with it; incidents of towns and days are all of one kind. Each kind has two
+*levels*: one for runs of pings that lie close together, and one of larger cells for those of a tag on the move. So a
+run takes a few looks, and most end at a bucket without a bit in common (docs/decisions/0007-the-scan.md).
+
+The grid names candidates, and an exact test always follows. Near the antimeridian incidents stand on both sides, so
+that no lookup thinks of it.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,29 +19,27 @@ import numpy.typing as npt
 from geo.jit import kernel
 from geo.wgs84 import ECCENTRICITY_SQUARED, SEMI_MAJOR_M
 from matcher.incidents import Incidents, check_incidents
+from matcher.lines import FULL_TURN_E7, HALF_TURN_E7
 from matcher.trails import E7_PER_DEGREE
 
 Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
-Bits = npt.NDArray[np.uint32]
-Box = tuple[float, float, float, float]  # middle in longitude and latitude, half its width and height; 1e-7 degrees
+Records = npt.NDArray[np.void]
+Box = tuple[int, int, int, int, int, int]  # west, east, south, north in 1e-7 degrees; first and last moment
 
-HALF_TURN_E7 = 180 * E7_PER_DEGREE
-FULL_TURN_E7 = 360 * E7_PER_DEGREE
-
-# A level's cells are half as high as its largest circles, and an eighth as high as the next level's; its longest window
-# is four spells. Each level is a look for every run of pings, so there are few.
+# A kind's cells are at least half as high as its largest circles, and an eighth as high as the next kind's; its longest
+# window is 32 slots. Each kind is a look for every run of pings, so there are few.
 SMALLEST_CELL_BITS, CELL_BITS_STEP = 16, 3  # 728 m north to south
-SMALLEST_SLOT_BITS, SLOT_BITS_STEP = 31, 4  # 36 minutes
-SPELL_BITS = 5
-SLOTS_A_SPELL = 1 << SPELL_BITS
-LARGEST_SLOT_BITS = 63 - SPELL_BITS
+SMALLEST_SLOT_BITS, SLOT_BITS_STEP = 33, 4  # 2.4 hours
+SLOTS_A_WINDOW = 32
+COLUMN_BITS, ROW_BITS = 3, 2  # of a block
+LAST_COLUMN, LAST_ROW = (1 << COLUMN_BITS) - 1, (1 << ROW_BITS) - 1
 
-# With sixteen buckets or more for each entry nearly all looks at a place far from everything end at an empty one. So
-# large a table must fit the second-level cache to be quick; a larger one has to do with two.
-BUCKETS_PER_ENTRY, FEWEST_BUCKETS_PER_ENTRY = 16, 2
-CACHED_BUCKETS = 1 << 17
+# The cells of a kind's second level are so many times as wide and high.
+COARSER_BITS = 3
+
+BUCKETS_PER_KEY = 2
 
 # In a table of few buckets every ping would meet every incident, and no test of a small scene would see a faulty grid.
 FEWEST_BUCKETS = 1 << 12
@@ -51,61 +50,82 @@ MASK = (1 << HASHED_BITS) - 1
 # Wider than the longest line (matcher.join.MAX_LINE_M) and the largest box are at 85 degrees, taken together.
 ASTRIDE_E7 = 45 * E7_PER_DEGREE
 
-# A line is short up to this height and width, four of the smallest cells (2.9 km north to south); by how much it may
-# stray (matcher.scan.stray_e7) is less than the second.
-SHORT_E7 = 4 << SMALLEST_CELL_BITS
-SHORT_STRAY_E7 = 8_192
-
 # A circle's box is widened by this much against rounding: 2e-7 degrees, 2 cm.
 BOX_MARGIN_E7 = 2
 
+# What is beyond this on the other side of the antimeridian no line reaches.
+FARTHEST_E7 = 2**31 - 1
+
+# A circle in its window, in one line of the cache.
+CIRCLE = np.dtype(
+    [
+        ("west_e7", "i4"),  # a box that surely holds the circle
+        ("east_e7", "i4"),
+        ("south_e7", "i4"),
+        ("north_e7", "i4"),
+        ("from_us", "i8"),
+        ("to_us", "i8"),
+        ("lon_deg", "f8"),
+        ("lat_deg", "f8"),
+        ("radius_m", "f8"),
+        ("incident", "i4"),
+        ("half_lon_e7", "i4"),
+    ]
+)
+# What of a circle lies in a block and a slot, in 256ths of these (rows of cells in 128ths), so that most circles that a
+# bucket names need no look at themselves.
+ENTRY = np.dtype(
+    [
+        ("circle", "i4"),
+        ("west", "u1"),
+        ("east", "u1"),
+        ("south", "u1"),
+        ("north", "u1"),
+        ("start", "u1"),
+        ("end", "u1"),
+        ("begins", "u2"),  # bits: 1 if the circle has no block further west, 2 further south, 4 if no slot before
+        ("key", "u4"),  # of block and slot: two of one circle may share a bucket
+    ]
+)
+PART_BITS = 8  # of a block's width and of a slot
+LAST_PART = (1 << PART_BITS) - 1
+BUCKET = np.dtype([("cells", "u4"), ("first", "i4")])  # bits of the cells that are touched; its first entry
+LEVEL = np.dtype([("cell_bits", "i8"), ("slot_bits", "i8"), ("hash_bits", "i8"), ("first_bucket", "i8")])
+
+
+class Tables(NamedTuple):
+    """C circles and the buckets that name them, in L levels: of each kind a fine and a coarse one."""
+
+    circles: Records  # (C,) CIRCLE: first the incidents, then those near the antimeridian once more, a turn further on
+    levels: Records  # (L,) LEVEL
+    buckets: Records  # (all buckets + 1,) BUCKET: b names entries[first of b:first of b + 1]
+    entries: Records  # (E,) ENTRY
+
 
 class IncidentGrid(NamedTuple):
-    """I incidents with their boxes, and the buckets that name them, in L levels."""
+    """I incidents with their boxes, ready to be looked up."""
 
     incidents: Incidents
     half_lon_e7: Floats  # (I,) half the sides of a box that surely holds the circle
     half_lat_e7: Floats  # (I,)
-    cell_bits: Longs  # (L,) a level's cells are 2**cell_bits times 1e-7 degrees wide and high
-    slot_bits: Longs  # (L,) and its slots 2**slot_bits microseconds long
-    hash_bits: Longs  # (L,) it has 2**hash_bits buckets
-    first_bucket: Longs  # (L,)
-    busy_slots: Bits  # (all buckets,) one bit for each slot of a spell in which the bucket names anything
-    beside_slots: Bits  # (all buckets,) the same, of where the middle may lie of a short line that meets an incident
-    bucket_starts: Ints  # (all buckets + 1,) bucket b names entries[bucket_starts[b]:bucket_starts[b + 1]]
-    entries: Ints  # (E,) rows of incidents, rising within a bucket, none twice
+    tables: Tables
 
 
 def incident_grid(incidents: Incidents) -> IncidentGrid:
-    """Build the grid. Cost: a sort of the entries; for a million incidents in England with windows of three lengths
-    7.3 entries and 286 bytes an incident, its columns included; near a pole several times that.
+    """Build the grid.
 
     Raises ValueError if the incidents are not as `Incidents` says.
     """
     check_incidents(incidents)
-    incidents = Incidents._make(np.require(column, requirements=["C", "W"]) for column in incidents)
     half_lon_e7, half_lat_e7 = boxes(incidents)
     cell_bits = _bits(half_lat_e7, SMALLEST_CELL_BITS, CELL_BITS_STEP)
     window_us = incidents.to_us.astype(np.float64) - incidents.from_us.astype(np.float64)
-    slot_bits = _bits(window_us / (4 * SLOTS_A_SPELL), SMALLEST_SLOT_BITS, SLOT_BITS_STEP)
-    slot_bits = np.minimum(slot_bits, LARGEST_SLOT_BITS)
+    slot_bits = _bits(window_us / SLOTS_A_WINDOW, SMALLEST_SLOT_BITS, SLOT_BITS_STEP)
     kind = cell_bits << 6 | slot_bits
     kinds = np.flatnonzero(np.bincount(kind))
-    no_buckets, no_slots, no_entries = (np.zeros(kinds.size, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.int32))
-    grid = IncidentGrid(
-        incidents,
-        half_lon_e7,
-        half_lat_e7,
-        kinds >> 6,
-        kinds & 63,
-        no_buckets,
-        no_buckets,
-        no_slots,
-        no_slots,
-        no_entries,
-        no_entries,
-    )
-    return _with_buckets(grid, np.searchsorted(kinds, kind))
+    circles = _circles(incidents, half_lon_e7, half_lat_e7)
+    kind_of = np.searchsorted(kinds, kind)[circles["incident"]]
+    return IncidentGrid(incidents, half_lon_e7, half_lat_e7, _tables(circles, kind_of, kinds))
 
 
 def boxes(incidents: Incidents) -> tuple[Floats, Floats]:
@@ -125,135 +145,153 @@ def _bits(length: Floats, smallest: int, step: int) -> Longs:
     return smallest + step * np.maximum(steps, 0).astype(np.int64)
 
 
-def _with_buckets(grid: IncidentGrid, level_of: Longs) -> IncidentGrid:
-    counts = np.zeros(level_of.size, dtype=np.int64)
-    _count_cells(grid, level_of, counts)
-    per_level = np.bincount(level_of, weights=counts, minlength=grid.cell_bits.size)
-    wanted = np.minimum(per_level * BUCKETS_PER_ENTRY, CACHED_BUCKETS)
-    wanted = np.maximum(np.maximum(wanted, per_level * FEWEST_BUCKETS_PER_ENTRY), FEWEST_BUCKETS)
-    hash_bits = np.ceil(np.log2(wanted)).astype(np.int64)
-    buckets = np.append(0, np.cumsum(1 << hash_bits))
-    if counts.sum() > np.iinfo(np.int32).max or buckets[-1] > np.iinfo(np.int32).max:
-        raise ValueError(f"{level_of.size} incidents are too many for one grid")
-    busy_slots, beside_slots = (np.zeros(buckets[-1], dtype=np.uint32) for _ in range(2))
-    grid = grid._replace(
-        hash_bits=hash_bits, first_bucket=buckets[:-1], busy_slots=busy_slots, beside_slots=beside_slots
+def _circles(incidents: Incidents, half_lon_e7: Floats, half_lat_e7: Floats) -> Records:
+    lon_e7, lat_e7 = incidents.lon_deg * E7_PER_DEGREE, incidents.lat_deg * E7_PER_DEGREE
+    beyond = np.flatnonzero(np.abs(lon_e7) > HALF_TURN_E7 - ASTRIDE_E7)
+    row = np.concatenate([np.arange(lon_e7.size), beyond])
+    turned_e7 = lon_e7[row]
+    turned_e7[lon_e7.size :] -= np.sign(lon_e7[beyond]) * FULL_TURN_E7
+    circles = np.empty(row.size, CIRCLE)
+    circles["west_e7"] = np.clip(np.floor(turned_e7 - half_lon_e7[row]), -FARTHEST_E7, FARTHEST_E7)
+    circles["east_e7"] = np.clip(np.ceil(turned_e7 + half_lon_e7[row]), -FARTHEST_E7, FARTHEST_E7)
+    circles["south_e7"], circles["north_e7"] = np.floor(lat_e7 - half_lat_e7)[row], np.ceil(lat_e7 + half_lat_e7)[row]
+    for name, column in incidents._asdict().items():
+        circles[name] = column[row]
+    circles["incident"] = row
+    circles["half_lon_e7"] = np.ceil(half_lon_e7[row])
+    return circles
+
+
+def _tables(circles: Records, kind_of: Longs, kinds: Longs) -> Tables:
+    levels = np.zeros(2 * kinds.size, LEVEL)
+    levels["cell_bits"] = np.repeat(kinds >> 6, 2)
+    levels["cell_bits"][1::2] += COARSER_BITS
+    levels["slot_bits"] = np.repeat(kinds & 63, 2)
+    keys = np.zeros(levels.size, np.int64)
+    _count_keys(circles, kind_of, levels, keys)
+    levels["hash_bits"] = np.ceil(np.log2(np.maximum(keys * BUCKETS_PER_KEY, FEWEST_BUCKETS)))
+    last = np.cumsum(1 << levels["hash_bits"])
+    levels["first_bucket"] = last - (1 << levels["hash_bits"])
+    total = int(last[-1]) if last.size else 0
+    if max(keys.sum(), total) > np.iinfo(np.int32).max:
+        raise ValueError(f"{circles.size} incidents are too many for one grid")
+    buckets = np.zeros(total + 1, BUCKET)
+    _count_entries(circles, kind_of, levels, buckets)
+    buckets["first"] = np.cumsum(buckets["first"], dtype=np.int32)
+    entries = np.empty(buckets["first"][-1], ENTRY)
+    _fill_entries(circles, kind_of, levels, buckets, entries)
+    return Tables(circles, levels, buckets, entries)
+
+
+@kernel
+def _count_keys(circles: Records, kind_of: Longs, levels: Records, keys: Longs) -> None:
+    for row in range(circles.size):
+        for level in range(2 * kind_of[row], 2 * kind_of[row] + 2):
+            x0, x1, y0, y1, slot0, slot1 = _keys(circles[row], levels[level])
+            keys[level] += (1 + x1 - x0) * (1 + y1 - y0) * (1 + slot1 - slot0)
+
+
+@kernel
+def _keys(circle: np.void, level: np.void) -> tuple[int, int, int, int, int, int]:
+    """First and last column and row of blocks, and first and last slot, that a circle touches."""
+    cell, slot = int(level["cell_bits"]), int(level["slot_bits"])
+    return (
+        int(circle["west_e7"]) >> cell + COLUMN_BITS,
+        int(circle["east_e7"]) >> cell + COLUMN_BITS,
+        int(circle["south_e7"]) >> cell + ROW_BITS,
+        int(circle["north_e7"]) >> cell + ROW_BITS,
+        int(circle["from_us"]) >> slot,
+        int(circle["to_us"]) >> slot,
     )
 
-    bucket = np.empty(counts.sum(), dtype=np.int64)
-    _fill_buckets(grid, level_of, np.append(0, np.cumsum(counts)), bucket)
-    # Not np.unique: in numpy 2.4.6 it takes 4.8 s for 2.8 million entries, where sorting takes 0.02.
-    named = np.sort(bucket << 32 | np.repeat(np.arange(level_of.size), counts))
-    named = named[np.append(True, named[1:] != named[:-1])[: named.size]]
-    bucket_starts = np.empty(buckets[-1] + 1, dtype=np.int32)
-    _fill_starts(named >> 32, bucket_starts)
-    return grid._replace(bucket_starts=bucket_starts, entries=(named & 0xFFFFFFFF).astype(np.int32))
+
+@kernel
+def _count_entries(circles: Records, kind_of: Longs, levels: Records, buckets: Records) -> None:
+    """Set the bits of all buckets, and say in `first` of each how many entries it will have."""
+    for row in range(circles.size):
+        for k in range(2 * kind_of[row], 2 * kind_of[row] + 2):
+            level = levels[k]
+            box, (x0, x1, y0, y1, slot0, slot1) = box_of(circles[row]), _keys(circles[row], level)
+            for x in range(x0, x1 + 1):
+                for y in range(y0, y1 + 1):
+                    cells = cells_of_block(box, int(level["cell_bits"]), x, y)
+                    for slot in range(slot0, slot1 + 1):
+                        bucket = bucket_of(int(level["first_bucket"]), int(level["hash_bits"]), x, y, slot)
+                        buckets[bucket]["cells"] |= np.uint32(cells)
+                        buckets[bucket]["first"] += 1
 
 
 @kernel
-def _count_cells(grid: IncidentGrid, level_of: Longs, counts: Longs) -> None:
-    lon_deg, lat_deg, half_lon_e7, half_lat_e7 = (
-        grid.incidents.lon_deg,
-        grid.incidents.lat_deg,
-        grid.half_lon_e7,
-        grid.half_lat_e7,
+def _fill_entries(circles: Records, kind_of: Longs, levels: Records, buckets: Records, entries: Records) -> None:
+    """Name the circles of each bucket, from its last entry, which `first` says, down to its first."""
+    for row in range(circles.size - 1, -1, -1):
+        for k in range(2 * kind_of[row], 2 * kind_of[row] + 2):
+            level = levels[k]
+            box, (x0, x1, y0, y1, slot0, slot1) = box_of(circles[row]), _keys(circles[row], level)
+            for x in range(x0, x1 + 1):
+                for y in range(y0, y1 + 1):
+                    for slot in range(slot0, slot1 + 1):
+                        bucket = bucket_of(int(level["first_bucket"]), int(level["hash_bits"]), x, y, slot)
+                        buckets[bucket]["first"] -= 1
+                        entry = entries[buckets[bucket]["first"]]
+                        entry["circle"] = row
+                        part = part_of_block(box, int(level["cell_bits"]), int(level["slot_bits"]), x, y, slot)
+                        entry["west"], entry["east"], entry["south"], entry["north"] = part[:4]
+                        entry["start"], entry["end"] = part[4:]
+                        entry["key"] = key_of(x, y, slot)
+                        entry["begins"] = (x == x0) | (y == y0) << 1 | (slot == slot0) << 2
+
+
+@kernel
+def box_of(circle: np.void) -> Box:
+    """The box and window of a circle."""
+    return (
+        int(circle["west_e7"]),
+        int(circle["east_e7"]),
+        int(circle["south_e7"]),
+        int(circle["north_e7"]),
+        int(circle["from_us"]),
+        int(circle["to_us"]),
     )
-    from_us, to_us, cell_bits, slot_bits = grid.incidents.from_us, grid.incidents.to_us, grid.cell_bits, grid.slot_bits
-    for i in range(level_of.size):
-        spell = slot_bits[level_of[i]] + SPELL_BITS
-        spells = 1 + (to_us[i] >> spell) - (from_us[i] >> spell)
-        for turn in range(-1, 2):
-            box = (lon_deg[i] * E7_PER_DEGREE, lat_deg[i] * E7_PER_DEGREE, half_lon_e7[i], half_lat_e7[i])
-            west, east, south, north = _cells(box, turn, cell_bits[level_of[i]])
-            counts[i] += (1 + east - west) * (1 + north - south) * spells
 
 
 @kernel
-def _fill_buckets(grid: IncidentGrid, level_of: Longs, starts: Longs, bucket: Longs) -> None:
-    lon_deg, lat_deg, half_lon_e7, half_lat_e7 = (
-        grid.incidents.lon_deg,
-        grid.incidents.lat_deg,
-        grid.half_lon_e7,
-        grid.half_lat_e7,
+def part_of_block(box: Box, cell: int, slot_bits: int, x: int, y: int, slot: int) -> Box:
+    """What of a box lies in a block and slot, in the units of ENTRY; it meets both."""
+    side, time = cell + COLUMN_BITS - PART_BITS, slot_bits - PART_BITS
+    west, south, start = x << PART_BITS, y << PART_BITS + ROW_BITS - COLUMN_BITS, slot << PART_BITS
+    last_row = (1 << PART_BITS + ROW_BITS - COLUMN_BITS) - 1
+    return (
+        max((box[0] >> side) - west, 0),
+        min((box[1] >> side) - west, LAST_PART),
+        max((box[2] >> side) - south, 0),
+        min((box[3] >> side) - south, last_row),
+        max((box[4] >> time) - start, 0),
+        min((box[5] >> time) - start, LAST_PART),
     )
-    from_us, to_us, cell_bits, slot_bits = grid.incidents.from_us, grid.incidents.to_us, grid.cell_bits, grid.slot_bits
-    first_bucket, hash_bits = grid.first_bucket, grid.hash_bits
-    busy_slots, beside_slots = grid.busy_slots, grid.beside_slots
-    for i in range(level_of.size):
-        level, k = level_of[i], starts[i]
-        cell, slot = cell_bits[level], slot_bits[level]
-        reach_e7, reach_us = middle_reach_e7(cell), middle_reach_us(slot)
-        lon_e7, lat_e7 = lon_deg[i] * E7_PER_DEGREE, lat_deg[i] * E7_PER_DEGREE
-        for turn in range(-1, 2):
-            west, east, south, north = _cells((lon_e7, lat_e7, half_lon_e7[i], half_lat_e7[i]), turn, cell)
-            first, last = from_us[i] >> slot, to_us[i] >> slot
-            for spell in range(first >> SPELL_BITS, (last >> SPELL_BITS) + 1):
-                slots = np.uint32(slots_of_spell(first, last, spell))
-                for x in range(west, east + 1):
-                    for y in range(south, north + 1):
-                        bucket[k] = bucket_of(first_bucket[level], hash_bits[level], x, y, spell)
-                        busy_slots[bucket[k]] |= slots
-                        k += 1
-            box = (lon_e7, lat_e7, half_lon_e7[i] + reach_e7, half_lat_e7[i] + reach_e7)
-            west, east, south, north = _cells(box, turn, cell)
-            first, last = (from_us[i] - reach_us) >> slot, (to_us[i] + reach_us) >> slot
-            for spell in range(first >> SPELL_BITS, (last >> SPELL_BITS) + 1):
-                slots = np.uint32(slots_of_spell(first, last, spell))
-                for x in range(west, east + 1):
-                    for y in range(south, north + 1):
-                        beside_slots[bucket_of(first_bucket[level], hash_bits[level], x, y, spell)] |= slots
 
 
 @kernel
-def _fill_starts(bucket: Longs, bucket_starts: Ints) -> None:
-    """Say at which entry each bucket begins, given the bucket of each entry, rising."""
-    entry = 0
-    for b in range(bucket_starts.size):
-        while entry < bucket.size and bucket[entry] < b:
-            entry += 1
-        bucket_starts[b] = entry
+def cells_of_block(box: Box, cell: int, x: int, y: int) -> int:
+    """The bits of those cells that a box touches of a block that it touches."""
+    west, south = x << COLUMN_BITS, y << ROW_BITS
+    column, row = max((box[0] >> cell) - west, 0), max((box[2] >> cell) - south, 0)
+    columns = min((box[1] >> cell) - west, LAST_COLUMN) - column
+    rows = min((box[3] >> cell) - south, LAST_ROW) - row
+    return ((2 << columns) - 1 << column) * (0x01010101 & ((256 << 8 * rows) - 1)) << 8 * row
 
 
 @kernel
-def _cells(box: Box, turn: int, cell: int) -> tuple[int, int, int, int]:
-    """First and last column and row of a box a turn of the Earth further east; columns 0, -1 if it stands not there.
-
-    Whatever lies within ASTRIDE_E7 of the antimeridian stands on both sides of it, so that a line across it needs no
-    thought: its longitudes run on past 180 degrees and find there what lies beyond.
-    """
-    lon_e7, lat_e7, half_lon_e7, half_lat_e7 = box
-    lon_e7 += turn * FULL_TURN_E7
-    south, north = math.floor(lat_e7 - half_lat_e7) >> cell, math.ceil(lat_e7 + half_lat_e7) >> cell
-    if abs(lon_e7) > HALF_TURN_E7 + ASTRIDE_E7:
-        return 0, -1, south, north
-    return math.floor(lon_e7 - half_lon_e7) >> cell, math.ceil(lon_e7 + half_lon_e7) >> cell, south, north
+def key_of(x: int, y: int, slot: int) -> int:
+    """What tells a block and slot from all others that a circle may touch."""
+    return (int(x) & 0xFF) << 24 | (int(y) & 0xFF) << 16 | int(slot) & 0xFFFF
 
 
 @kernel
-def middle_reach_e7(cell: int) -> int:
-    """How far, in longitude or latitude, a short line of a level reaches from its middle, its bend included."""
-    return (1 << (cell - 1)) + SHORT_STRAY_E7
-
-
-@kernel
-def middle_reach_us(slot: int) -> int:
-    """How long a short line of a level lasts from its middle."""
-    return 1 << (slot - 2)
-
-
-@kernel
-def slots_of_spell(first: int, last: int, spell: int) -> int:
-    """The bits of those slots from first to last that lie in a spell, which holds at least one of them."""
-    start = spell << SPELL_BITS
-    low, high = max(first - start, 0), min(last - start, SLOTS_A_SPELL - 1)
-    return ((2 << (high - low)) - 1) << low
-
-
-@kernel
-def bucket_of(first_bucket: int, hash_bits: int, x: int, y: int, spell: int) -> int:
-    """The bucket of a cell and spell: the top bits of a product (D. Knuth, TAOCP vol. 3, 6.4, multiplicative hashing).
+def bucket_of(first_bucket: int, hash_bits: int, x: int, y: int, slot: int) -> int:
+    """The bucket of a block and slot: the top bits of a product (D. Knuth, TAOCP vol. 3, 6.4, multiplicative hashing).
 
     The mask makes Python's integers, which do not overflow, agree with compiled ones.
     """
-    mixed = (int(x) * 0x1E3779B97F4A7C15 + int(y) * 0x42B2AE3D27D4EB4F + int(spell) * 0x165667B19E3779F9) & MASK
+    mixed = (int(x) * 0x1E3779B97F4A7C15 + int(y) * 0x42B2AE3D27D4EB4F + int(slot) * 0x165667B19E3779F9) & MASK
     return int(first_bucket + (mixed >> (HASHED_BITS - hash_bits)))

@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from matcher.arrival import join_arrivals
 from matcher.between import MAX_LINE_M, Between, line_rule
-from matcher.blocks import join_devices
-from matcher.hits import Hits
+from matcher.hits import Hits, hits_of
 from matcher.incidents import Incidents
 from matcher.index import IncidentGrid, incident_grid
+from matcher.index_join import join_indexed
+from matcher.scan import join_devices
 from matcher.trail_index import TrailIndex
 from matcher.trails import Trails, check_shapes
 
@@ -31,8 +31,7 @@ def space_time_join(
 
     Cost grows with the pings plus the candidates of the grid (docs/decisions/0007-the-scan.md); incidents that are
     joined again and again are given as their `incident_grid`. The threads share the devices, so one device alone is
-    joined on one thread. Memory for each thread, besides the hits: 16 bytes an incident, and lists of up to 40 MB that
-    are mostly left untouched, 13 MB more for each further level of the grid.
+    joined on one thread. Memory for each thread, besides the hits: 12 bytes an incident, mostly left untouched.
 
     Raises ValueError if arrays do not fit each other or a value is out of its range.
     """
@@ -46,21 +45,18 @@ def space_time_join(
     check_shapes(trails)
     grid = incidents if isinstance(incidents, IncidentGrid) else incident_grid(incidents)
     trails = Trails._make(np.require(column, requirements=["C", "W"]) for column in trails)
-    of_lines = rule if between else None
     if threads == 1:
-        return _in_order([join_devices(trails, grid, of_lines, 0, trails.device_id.size)])
+        return hits_of(join_devices(trails, grid, rule, 0, trails.device_id.size))
     edges = np.searchsorted(trails.starts, np.linspace(0, trails.fixed_at_us.size, threads * PARTS_PER_THREAD + 1))
     edges[-1] = trails.device_id.size
     with ThreadPoolExecutor(threads) as pool:
-        parts = [
-            pool.submit(join_devices, trails, grid, of_lines, int(first), int(end)) for first, end in pairwise(edges)
-        ]
-        return _in_order([part.result() for part in parts])
+        parts = [pool.submit(join_devices, trails, grid, rule, int(first), int(end)) for first, end in pairwise(edges)]
+        return hits_of(np.concatenate([part.result() for part in parts]))
 
 
 def _join_index(index: TrailIndex, incidents: Incidents, between: Between | None, threads: int) -> Hits:
     """Look up all incidents but those that the scan finds sooner."""
-    found, too_wide = join_arrivals(index, incidents, line_rule(between), threads)
+    found, too_wide = join_indexed(index, incidents, line_rule(between), threads)
     if not too_wide.any():
         return found
     wide = np.flatnonzero(too_wide)

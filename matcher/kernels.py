@@ -1,4 +1,4 @@
-"""The exact test of the join's candidates, and what their hits add up to."""
+"""The exact test of a stretch of a trail against one incident, and what its hits add up to."""
 
 import math
 
@@ -7,93 +7,148 @@ import numpy.typing as npt
 
 from geo.jit import kernel
 from geo.wgs84 import distance_m, offset_and_distance_m
-from matcher.candidates import Candidates, Line, LineRule, is_too_fast
-from matcher.hits import NO_TIME_US, Hits
-from matcher.incidents import Incidents
-from matcher.trails import E7_PER_DEGREE, Trails
+from matcher.hits import NO_TIME_US
+from matcher.lines import Line, LineRule, is_too_fast, shorter_way_e7, stray_e7
+from matcher.trails import E7_PER_DEGREE
 
 Longs = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int32]
+Records = npt.NDArray[np.void]
 Circle = tuple[float, float, float]  # longitude, latitude, radius
+Place = tuple[float, float, float]  # metres east and north of an incident, and from it
 Stay = tuple[bool, int, int, int, float]  # whether there is one; when entered, left and nearest; how near
+
+NO_STAY = (False, 0, 0, 0, math.inf)
 
 
 @kernel
-def add_hits(
-    trails: Trails,
-    incidents: Incidents,
-    rule: LineRule,
-    pings: Candidates,
-    lines: Candidates,
-    found: Hits,
-    hit_of: Longs,
+def add_stays(
+    times: Longs,
+    lons: Ints,
+    lats: Ints,
+    begin: int,
+    first: int,
+    end: int,
     device: int,
+    circle: np.void,
+    rule: LineRule,
+    found: Records,
     hits: int,
+    hit_of: Longs,
 ) -> int:
-    """Add to `found`, which holds `hits` rows and has room for one more for each candidate; returns its new number.
+    """Add to the hits of an incident and a device the pings [first, end) and the lines that end at them.
 
-    Tuples of arrays are taken apart here: given to a function for each candidate they cost 300 ns of reference counts.
-
-    Candidates come in time order within a device: a line before the ping that it ends at. `device` is any device not
-    after the first candidate's. hit_of[i] is the row last opened for incident i, whatever the device.
+    `begin` is the first ping of the device. `found` (HIT) holds `hits` rows and has room for one more; returns their
+    new number. hit_of[i] is the row last opened for incident i, whatever the device. Called for later and later pings
+    of a device it adds up in time order, a line before the ping that it ends at, whatever the parts.
     """
-    starts, times, lons, lats = trails.starts, trails.fixed_at_us, trails.lon_e7, trails.lat_e7
-    lon_deg, lat_deg, radius_m = incidents.lon_deg, incidents.lat_deg, incidents.radius_m
-    from_us, to_us = incidents.from_us, incidents.to_us
-    ping_at = line_at = 0
-    while ping_at < pings.ping.size or line_at < lines.ping.size:
-        is_line = line_at < lines.ping.size and (
-            ping_at == pings.ping.size or lines.ping[line_at] <= pings.ping[ping_at]
-        )
-        if is_line:
-            ping, incident = lines.ping[line_at], lines.incident[line_at]
-            line_at += 1
-            line = (lons[ping - 1], lats[ping - 1], times[ping - 1], lons[ping], lats[ping], times[ping])
-            circle = (lon_deg[incident], lat_deg[incident], radius_m[incident])
-            stay = stay_on_line(line, circle, from_us[incident], to_us[incident], rule.max_speed_mps)
-        else:
-            ping, incident = pings.ping[ping_at], pings.incident[ping_at]
-            ping_at += 1
-            away_m = distance_m(
-                lon_deg[incident], lat_deg[incident], lons[ping] / E7_PER_DEGREE, lats[ping] / E7_PER_DEGREE
-            )
-            stay = (away_m <= radius_m[incident], times[ping], times[ping], times[ping], away_m)
-        if not stay[0]:
+    from_us, to_us, radius_m = circle["from_us"], circle["to_us"], circle["radius_m"]
+    lon_deg, lat_deg = circle["lon_deg"], circle["lat_deg"]
+    lon_e7, lat_e7 = lon_deg * E7_PER_DEGREE, lat_deg * E7_PER_DEGREE
+    half_lon_e7 = circle["half_lon_e7"]
+    half_lat_e7 = (int(circle["north_e7"]) - circle["south_e7"]) / 2
+    measured, place, away_m = -1, (0.0, 0.0, 0.0), 0.0
+    for ping in range(first, end):
+        at_us = times[ping]
+        if at_us < from_us:
             continue
-        while starts[device + 1] <= ping:
-            device += 1
-        hit = hit_of[incident]
-        # A row of another device, or of nobody (the memory is not cleared), fails one of these.
-        if not (0 <= hit < hits and found.incident[hit] == incident and found.device[hit] == device):
-            hit = hit_of[incident] = hits
-            hits += 1
-            _open_hit(found, hit, incident, device)
-        _, enter_us, leave_us, near_us, near_m = stay
-        if is_line:
-            found.inside_s[hit] += (leave_us - enter_us) / 1e6
-        else:
-            if found.n_pings[hit] == 0:
-                found.first_us[hit] = near_us
-            found.n_pings[hit] += 1
-            found.last_us[hit] = near_us
-            if near_m < found.closest_m[hit]:
-                found.closest_m[hit], found.closest_us[hit] = near_m, near_us
-        if near_m < found.near_m[hit]:
-            found.near_m[hit], found.near_us[hit] = near_m, near_us
-        found.visits[hit], found.enter_us[hit], found.leave_us[hit] = with_stay(
-            found.visits[hit], found.enter_us[hit], found.leave_us[hit], enter_us, leave_us
+        before = max(ping - 1, begin)
+        if times[before] > to_us:
+            break
+        east_e7, north_e7 = shorter_way_e7(lons[ping] - lon_e7), lats[ping] - lat_e7
+        is_near = at_us <= to_us and abs(east_e7) <= half_lon_e7 and abs(north_e7) <= half_lat_e7
+        gap_us = at_us - times[before]
+        is_beside = 0 < gap_us <= rule.max_gap_us and _is_beside(
+            shorter_way_e7(float(lons[before]) - lons[ping]),
+            float(lats[before]) - lats[ping],
+            east_e7,
+            north_e7,
+            half_lon_e7,
+            half_lat_e7,
         )
+        if is_beside:
+            start = place if measured == before else place_of(lon_deg, lat_deg, lons[before], lats[before])
+            place, measured = place_of(lon_deg, lat_deg, lons[ping], lats[ping]), ping
+            away_m = place[2]
+            stay = NO_STAY
+            if not is_too_fast(lons[before], lats[before], lons[ping], lats[ping], gap_us, rule.max_speed_mps):
+                stay = stay_between(start, place, times[before], at_us, radius_m, from_us, to_us)
+            if stay[0]:
+                hits, hit = _row(found, hits, hit_of, circle["incident"], device)
+                found[hit]["inside_s"] += (stay[2] - stay[1]) / 1e6
+                _add_stay(found[hit], stay[1], stay[2], stay[3], stay[4])
+        elif is_near:
+            away_m = distance_m(lon_deg, lat_deg, lons[ping] / E7_PER_DEGREE, lats[ping] / E7_PER_DEGREE)
+        if is_near and away_m <= radius_m:
+            hits, hit = _row(found, hits, hit_of, circle["incident"], device)
+            _add_ping(found[hit], at_us, away_m)
     return hits
 
 
 @kernel
-def _open_hit(found: Hits, hit: int, incident: int, device: int) -> None:
-    found.incident[hit] = incident
-    found.device[hit] = device
-    found.n_pings[hit] = 0
-    found.first_us[hit] = found.last_us[hit] = found.closest_us[hit] = NO_TIME_US
-    found.closest_m[hit] = found.near_m[hit] = math.inf
-    found.inside_s[hit] = 0
-    found.visits[hit] = 0
+def _is_beside(
+    along_lon_e7: float,
+    along_lat_e7: float,
+    east_e7: float,
+    north_e7: float,
+    half_lon_e7: float,
+    half_lat_e7: float,
+) -> bool:
+    """Say whether a line from an offset from the incident, so far along, may touch its box."""
+    stray_lon_e7, stray_lat_e7 = stray_e7(along_lon_e7, along_lat_e7)
+    return _meets(east_e7, along_lon_e7, half_lon_e7 + stray_lon_e7) and _meets(
+        north_e7, along_lat_e7, half_lat_e7 + stray_lat_e7
+    )
+
+
+@kernel
+def _meets(start_e7: float, along_e7: float, reach_e7: float) -> bool:
+    """Say whether what lies between start and start + along comes within reach of 0."""
+    end_e7 = start_e7 + along_e7
+    return min(start_e7, end_e7) <= reach_e7 and max(start_e7, end_e7) >= -reach_e7
+
+
+@kernel
+def place_of(lon_deg: float, lat_deg: float, lon_e7: int, lat_e7: int) -> Place:
+    return offset_and_distance_m(lon_deg, lat_deg, lon_e7 / E7_PER_DEGREE, lat_e7 / E7_PER_DEGREE)
+
+
+@kernel
+def _row(found: Records, hits: int, hit_of: Longs, incident: int, device: int) -> tuple[int, int]:
+    """The number of hits, and the row of this incident and device, opened if there is none yet."""
+    hit = hit_of[incident]
+    # A row of another device, or of nobody (the memory is not cleared), fails one of these.
+    if 0 <= hit < hits and found[hit]["incident"] == incident and found[hit]["device"] == device:
+        return hits, hit
+    hit_of[incident] = hits
+    row = found[hits]
+    row["incident"], row["device"] = incident, device
+    row["n_pings"] = row["visits"] = 0
+    row["first_us"] = row["last_us"] = row["closest_us"] = NO_TIME_US
+    row["closest_m"] = row["near_m"] = math.inf
+    row["inside_s"] = 0.0
+    return hits + 1, hits
+
+
+@kernel
+def _add_ping(row: np.void, at_us: int, away_m: float) -> None:
+    if row["n_pings"] == 0:
+        row["first_us"] = at_us
+    row["n_pings"] += 1
+    row["last_us"] = at_us
+    if away_m < row["closest_m"]:
+        row["closest_m"], row["closest_us"] = away_m, at_us
+    _add_stay(row, at_us, at_us, at_us, away_m)
+
+
+@kernel
+def _add_stay(row: np.void, enter_us: int, leave_us: int, near_us: int, near_m: float) -> None:
+    """Add a stay that begins no earlier than any before it."""
+    if near_m < row["near_m"]:
+        row["near_m"], row["near_us"] = near_m, near_us
+    row["visits"], row["enter_us"], row["leave_us"] = with_stay(
+        row["visits"], row["enter_us"], row["leave_us"], enter_us, leave_us
+    )
 
 
 @kernel
@@ -102,18 +157,26 @@ def stay_on_line(line: Line, circle: Circle, from_us: int, to_us: int, max_speed
     lon0_e7, lat0_e7, start_us, lon1_e7, lat1_e7, end_us = line
     lon_deg, lat_deg, radius_m = circle
     if is_too_fast(lon0_e7, lat0_e7, lon1_e7, lat1_e7, end_us - start_us, max_speed_mps):
-        return False, 0, 0, 0, math.inf
-    x_m, y_m, start_m = offset_and_distance_m(lon_deg, lat_deg, lon0_e7 / E7_PER_DEGREE, lat0_e7 / E7_PER_DEGREE)
-    end_x_m, end_y_m, end_m = offset_and_distance_m(lon_deg, lat_deg, lon1_e7 / E7_PER_DEGREE, lat1_e7 / E7_PER_DEGREE)
+        return NO_STAY
+    start, end = place_of(lon_deg, lat_deg, lon0_e7, lat0_e7), place_of(lon_deg, lat_deg, lon1_e7, lat1_e7)
+    return stay_between(start, end, start_us, end_us, radius_m, from_us, to_us)
+
+
+@kernel
+def stay_between(
+    start: Place, end: Place, start_us: int, end_us: int, radius_m: float, from_us: int, to_us: int
+) -> Stay:
+    """The stretch of a line that lies within radius and window of an incident."""
+    x_m, y_m, start_m = start
     # By the rule for pings and not by the plane's rounding, so that a stretch reaches the ping that lies inside.
-    starts_inside, ends_inside = start_m <= radius_m, end_m <= radius_m
-    along_x_m, along_y_m = end_x_m - x_m, end_y_m - y_m
+    starts_inside, ends_inside = start_m <= radius_m, end[2] <= radius_m
+    along_x_m, along_y_m = end[0] - x_m, end[1] - y_m
     enter, closest, leave = _stretch(x_m, y_m, along_x_m, along_y_m, radius_m, starts_inside, ends_inside)
 
     enter_us = max(start_us + _rounded(enter * (end_us - start_us)), from_us)
     leave_us = min(start_us + _rounded(leave * (end_us - start_us)), to_us)
     if leave < enter or leave_us < enter_us:
-        return False, 0, 0, 0, math.inf
+        return NO_STAY
     near_us = min(max(start_us + _rounded(closest * (end_us - start_us)), enter_us), leave_us)
     # A ping inside speaks for itself, with its own rounding.
     if (near_us == start_us and starts_inside) or (near_us == end_us and ends_inside):

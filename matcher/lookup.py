@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from geo.jit import kernel
 from geo.wgs84 import ECCENTRICITY_SQUARED, RADIANS_PER_DEGREE, SEMI_MAJOR_M, distance_m
-from matcher.candidates import MOST_M_AN_E7, Line, LineRule, shorter_way_e7
+from matcher.lines import MOST_M_AN_E7, Line, LineRule, shorter_way_e7
 from matcher.hits import NO_TIME_US, Hits
 from matcher.incidents import Incidents
-from matcher.index import BOX_MARGIN_E7, FULL_TURN_E7, HALF_TURN_E7
+from matcher.index import BOX_MARGIN_E7
+from matcher.lines import FULL_TURN_E7, HALF_TURN_E7
 from matcher.kernels import Stay, stay_on_line, with_stay
 from matcher.trail_index import BLOCK_BITS, CELL_BITS, REACH_E7, SLOT_BITS, TrailIndex, bits_of, bucket_of_cell
 from matcher.trails import E7_PER_DEGREE

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from geo.jit import kernel
 from matcher.between import Between, line_rule
-from matcher.candidates import LineRule, is_too_fast, shorter_way_e7, stray_e7
-from matcher.index import FULL_TURN_E7, HALF_TURN_E7
+from matcher.lines import LineRule, is_too_fast, shorter_way_e7, stray_e7
+from matcher.lines import FULL_TURN_E7, HALF_TURN_E7
 from matcher.trails import MAX_TIME_US, Trails, check_shapes, refuse_trails
 
 Ints = npt.NDArray[np.int32]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from matcher import blocks
+from matcher import scan
 from matcher.incidents import Incidents
 from matcher.join import Between, space_time_join
 from matcher.trails import trails_from_columns
@@ -9,8 +9,8 @@ from matcher.trails import trails_from_columns
 S = 1_000_000
 
 
-@pytest.mark.parametrize(("pings", "candidates"), [(1, 1 << 20), (7, 1 << 20), (1 << 17, 1), (1 << 17, 300), (3, 50)])
-def test_where_blocks_end_changes_nothing(pings: int, candidates: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rows", [0, 1, 7])
+def test_how_much_room_there_is_to_begin_with_changes_nothing(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
     trails = trails_from_columns(
         random.integers(0, 5, 400),
@@ -27,8 +27,7 @@ def test_where_blocks_end_changes_nothing(pings: int, candidates: int, monkeypat
         start_us + 100 * S,
     )
     expected = space_time_join(trails, incidents, Between(300, 60))
-    monkeypatch.setattr(blocks, "BLOCK_PINGS", pings)
-    monkeypatch.setattr(blocks, "BLOCK_CANDIDATES", candidates)
+    monkeypatch.setattr(scan, "FIRST_ROWS", rows)
     hits = space_time_join(trails, incidents, Between(300, 60))
     assert hits.incident.size > 100
     for column, other in zip(hits, expected, strict=True):
