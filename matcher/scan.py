@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geo.jit import kernel, uncounted
+from geo.jit import kernel
+from geo.uncounted import uncounted
 from matcher.hits import HIT, Rows
 from matcher.index import (
     COLUMN_BITS,
