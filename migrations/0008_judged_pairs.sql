@@ -27,4 +27,6 @@ ALTER TABLE match
     ADD at_crime double precision,                                     -- at the moment of the crime
     ADD covered double precision,                                      -- share of the window that is known
     ADD ratio double precision,                                        -- likelihood ratio against this wearer's ordinary life
-    ADD needed_mps double precision;                                   -- speed that presence would have needed
+    ADD needed_mps double precision,                                   -- speed that presence would have needed
+    ADD said jsonb;                                                    -- the evidence in words
+ALTER TABLE alert_revision ADD said jsonb;

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from app.alerts.why import Weighing, why
+from app.alerts.why import Json, Weighing, why
 
 
 class Standing(NamedTuple):
@@ -17,6 +17,7 @@ class Finding(NamedTuple):
     """What the matcher has found now."""
 
     weighing: Weighing
+    said: Json | None  # its evidence in words
     causes: tuple[str, ...]  # what made it look again, as `app.matching.due.Cause` names it
     is_alerted: bool
 

@@ -14,8 +14,8 @@ from app.errors import NotFound
 # An alert is seen by the hub of the force whose incident it is, and by the force and probation region of the wearer.
 LIST = """
 SELECT a.alert_seq, a.alert_id, a.match_id, a.state, a.revision, r.kind, r.why, r.changed, r.incident_version,
-    r.evidence, a.raised_at, r.revised_at, i.incident_id, o.code AS force, i.reference AS incident_reference, v.offence,
-    w.wearer_id, w.reference AS wearer_reference, a.touches, d.decision_id, d.decision,
+    r.said, r.evidence, a.raised_at, r.revised_at, i.incident_id, o.code AS force, i.reference AS incident_reference,
+    v.offence, w.wearer_id, w.reference AS wearer_reference, a.touches, d.decision_id, d.decision,
     d.revision AS decided_on_revision, coalesce(c.name, s.name) AS assignee
 FROM alert a
 JOIN alert_revision r USING (alert_id, revision)
@@ -72,7 +72,7 @@ async def refuse_invisible(connection: Connection, viewer: Viewer, alert_id: UUI
 
 
 LIST_REVISIONS = """
-SELECT r.revision, r.kind, r.why, r.changed, r.incident_version, r.evidence, r.revised_at
+SELECT r.revision, r.kind, r.why, r.changed, r.incident_version, r.said, r.evidence, r.revised_at
 FROM alert_revision r
 JOIN alert a USING (alert_id)
 JOIN incident i USING (incident_id)

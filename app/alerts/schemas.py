@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from app.alerts.etag import etag_of
 from app.identity import alert_number
-from app.matching.schemas import EVIDENCE_EXAMPLE, MATCH_EXAMPLE
+from app.matching.examples import EVIDENCE_EXAMPLE, SAID_EXAMPLE
+from app.matching.schemas import MATCH_EXAMPLE, Said
 
 EXAMPLE: dict[str, Any] = {
     "alert_id": "a1c2e3f4-5b6d-5789-90ab-cdef01234567",
@@ -18,10 +19,11 @@ EXAMPLE: dict[str, Any] = {
     "state": "new",
     "revision": 2,
     "kind": "revised",
-    "why": "Positions or fittings came or were corrected: positions inside from 12 to 13.",
-    "changed": ["last_at", "n_pings"],
+    "why": "Later pings moved positions inside from 13 to 14 and seconds inside from 765.10 to 825.30.",
+    "changed": ["inside_s", "last_at", "n_pings"],
     "incident": {**MATCH_EXAMPLE["incident"], "offence": "BIAD"},
     "wearer": MATCH_EXAMPLE["wearer"],
+    "said": SAID_EXAMPLE,
     "evidence": EVIDENCE_EXAMPLE,
     "raised_at": "2026-03-14T09:41:07.220Z",
     "revised_at": "2026-03-14T09:43:55.031Z",
@@ -60,6 +62,7 @@ class Alert(BaseModel):
     changed: list[str]
     incident: AlertIncident
     wearer: AlertWearer
+    said: Said | None
     evidence: dict[str, Any] | None
     raised_at: datetime
     revised_at: datetime
@@ -98,6 +101,7 @@ class AlertRevision(BaseModel):
     why: str
     changed: list[str]
     incident_version: int
+    said: Said | None
     evidence: dict[str, Any] | None
     revised_at: datetime
 
@@ -108,6 +112,7 @@ REVISION_EXAMPLE: dict[str, Any] = {
     "why": EXAMPLE["why"],
     "changed": EXAMPLE["changed"],
     "incident_version": 1,
+    "said": SAID_EXAMPLE,
     "evidence": EVIDENCE_EXAMPLE,
     "revised_at": EXAMPLE["revised_at"],
 }
@@ -171,6 +176,7 @@ def _shown(row: asyncpg.Record) -> dict[str, Any]:
                 "kind",
                 "why",
                 "changed",
+                "said",
                 "evidence",
                 "raised_at",
                 "revised_at",

@@ -52,11 +52,13 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[],
 ON CONFLICT (alert_id) DO UPDATE SET state = excluded.state, revision = excluded.revision, changed_at = now()
 """
 PUT_REVISIONS = """
-INSERT INTO alert_revision (alert_id, revision, kind, why, changed, incident_version, profile_id, run_id, evidence)
+INSERT INTO alert_revision (alert_id, revision, kind, why, changed, incident_version, profile_id, run_id, evidence,
+    said)
 SELECT alert_id, revision, kind, why, ARRAY(SELECT jsonb_array_elements_text(changed::jsonb)), incident_version,
-    profile_id, $9, evidence::jsonb
-FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[], $8::text[])
-    AS revised (alert_id, revision, kind, why, changed, incident_version, profile_id, evidence)
+    profile_id, $9, evidence::jsonb, said::jsonb
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[], $8::text[],
+    $10::text[])
+    AS revised (alert_id, revision, kind, why, changed, incident_version, profile_id, evidence, said)
 """
 PUT_OUTBOX = "INSERT INTO outbox (alert_id, revision, state) SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[])"
 
@@ -84,5 +86,6 @@ async def _write(connection: Connection, run_id: UUID, revised: list[_Revised]) 
         [r.case.profile.profile_id for r in revised],
         [json.dumps(r.finding.weighing.evidence) for r in revised],
         run_id,
+        [json.dumps(r.finding.said) for r in revised],
     )
     await connection.execute(PUT_OUTBOX, ids, numbers, [r.revision.state for r in revised])

@@ -9,7 +9,7 @@ from app.db import Connection
 
 # The state is that which the event left: what the alert has come to since is in later events.
 STREAM = """
-SELECT x.position, a.alert_id, a.match_id, r.revision, r.incident_version, r.evidence,
+SELECT x.position, a.alert_id, a.match_id, r.revision, r.incident_version, r.said, r.evidence,
     CASE x.event WHEN 'revision' THEN r.kind ELSE x.event END AS kind, coalesce(x.why, r.why) AS why,
     CASE x.event WHEN 'revision' THEN r.changed ELSE '{}' END AS changed,
     coalesce(x.state, CASE r.kind WHEN 'raised' THEN 'new' WHEN 'withdrawn' THEN 'withdrawn'

@@ -3,13 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.access.keys import requires
 from app.access.viewer import Viewer
 from app.incidents.reading import find_incident, list_incidents
 from app.incidents.schemas import IncidentHistory, IncidentPage, IncidentReceipt, PostedIncident
 from app.incidents.store import Outcome, store_incidents
+from app.incidents.wearer_schemas import Verdict, WearerVerdictPage
+from app.incidents.wearers import weigh_wearers
 from app.pages import After, Limit, link_next
 from app.rows import Rows, body_of, read_rows, refuse_single
 from app.wake import send_hint
@@ -18,6 +20,10 @@ router = APIRouter(prefix="/v1", tags=["incidents"])
 
 Writer = Annotated[Viewer, Depends(requires("incidents:write"))]
 Reader = Annotated[Viewer, Depends(requires("incidents:read"))]
+MatchReader = Annotated[Viewer, Depends(requires("matches:read"))]
+
+# Lies before every id there is.
+_FIRST = UUID(int=0)
 
 
 @router.post("/incidents", openapi_extra=body_of(PostedIncident), responses={201: {"model": IncidentReceipt}})
@@ -60,6 +66,26 @@ async def get_incident(request: Request, viewer: Reader, incident_id: UUID) -> I
     """Give one incident in all its versions."""
     async with request.app.state.pool.acquire() as connection, connection.transaction():
         return await find_incident(connection, viewer, incident_id)
+
+
+@router.get("/incidents/{incident_id}/wearers")
+async def get_wearers(
+    request: Request,
+    response: Response,
+    viewer: MatchReader,
+    incident_id: UUID,
+    verdict: Annotated[Verdict | None, Query(description="Only wearers of whom this is said.")] = None,
+    after: Annotated[UUID, Query(description="Cursor: look at the wearers after this one.")] = _FIRST,
+    limit: Annotated[int, Query(ge=1, le=500, description="How many wearers to look at.")] = 100,
+) -> WearerVerdictPage:
+    """Give the verdict on every wearer who could matter, a page at a time: who was there, and who cannot have been.
+
+    Those with a tag on in the window (with its padding) and a position within 50 km in it, or none. They are weighed
+    now, by the incident's latest version. A page looks at `limit` wearers and gives those with the verdict asked for.
+    """
+    async with request.app.state.pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        page = await weigh_wearers(connection, viewer, incident_id, after, limit, verdict)
+    return WearerVerdictPage(wearers=page.wearers, next=link_next(request, response, page.last, page.looked_at, limit))
 
 
 def _receipt(rows: Rows[PostedIncident], outcome: Outcome) -> IncidentReceipt:

@@ -8,16 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from app.matching.files import Pairs
+    from app.matching.file_columns import BadRow
+    from app.matching.file_evidence import Weighed
+    from app.matching.files import Pairs, Question
 
 _PARTIAL = 3
 _LISTED = 20
 
 
 def match(
-    pings: Annotated[str, typer.Argument(help="Parquet or CSV: device_id, fixed_at or ts, lon, lat. - is stdin.")],
+    context: typer.Context,
+    pings: Annotated[
+        str,
+        typer.Argument(
+            help="Parquet or CSV: device_id, fixed_at or ts, lon, lat; for the evidence accuracy_m and source, too. "
+            "- is stdin."
+        ),
+    ],
     incidents: Annotated[
-        str, typer.Argument(help="Parquet or CSV: incident_ref, ts or from and to, lon, lat. - is stdin.")
+        str,
+        typer.Argument(
+            help="Parquet or CSV: incident_ref, ts or from and to, lon, lat; for the evidence offence, too. - is stdin."
+        ),
     ],
     radius_m: Annotated[float, typer.Option(min=0, max=100_000, help="How near, in metres.")] = 100,
     pad_s: Annotated[float, typer.Option(min=0, max=10**9, help="Seconds before and after, too.")] = 600,
@@ -25,14 +37,20 @@ def match(
     max_speed_mps: Annotated[float, typer.Option(min=0, help="Highest speed along such a line.")] = 60,
     out: Annotated[Path | None, typer.Option(help="Write the pairs: .parquet, .csv or .csv.gz.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; as many as CPUs if not given.")] = None,
+    profile: Annotated[
+        str, typer.Option(help="By which settings the evidence is weighed: standard, radius-100m, moj-compatible.")
+    ] = "standard",
     *,
+    evidence: Annotated[bool, typer.Option("--evidence", help="Weigh what each pair is worth.")] = False,
     points_only: Annotated[bool, typer.Option("--points-only", help="Leave out the lines between pings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find which devices were near which incidents while they happened. Needs no database.
 
     A ping counts within the radius and from `from` less the padding to `to` plus the padding, all ends included.
-    Exit 0 if every row was used, 3 if some were left out.
+    With --evidence each pair is weighed by a profile, which has its own radius, padding, gap and speed: verdict,
+    probabilities, likelihood ratio and sentences. Each device is taken for one wearer who had it on all the time, and
+    the comparable days before are those that the file holds. Exit 0 if every row was used, 3 if some were left out.
     """
     if out and not out.name.endswith((".parquet", ".csv", ".csv.gz")):
         raise typer.BadParameter(f"{out}: pairs are written to .parquet, .csv or .csv.gz", param_hint="--out")
@@ -40,12 +58,39 @@ def match(
         raise typer.BadParameter(f"{out.parent} is no directory", param_hint="--out")
     if pings == incidents == "-":
         raise typer.BadParameter("only one of the two can be stdin", param_hint="PINGS, INCIDENTS")
+    _refuse_what_does_not_fit(context, evidence=evidence)
     from app.kernel_cache import point_numba_at_cache  # noqa: PLC0415 - as below
 
     point_numba_at_cache()
-    from rich.console import Console  # noqa: PLC0415 - no other command waits for rich, pyarrow, numba
+    if evidence:
+        bad_rows = _print_evidence(pings, incidents, profile, threads or os.cpu_count() or 1, out, as_json=as_json)
+    else:
+        question = _question(radius_m, pad_s, max_gap_s, max_speed_mps, threads, points_only=points_only)
+        bad_rows = _print_pairs(pings, incidents, question, out, as_json=as_json)
+    for bad in bad_rows[:_LISTED]:
+        typer.echo(f"{bad.file}, row {bad.row}: {bad.message}", err=True)
+    if len(bad_rows) > _LISTED:
+        typer.echo(f"and {len(bad_rows) - _LISTED:,} more rows left out", err=True)
+    raise typer.Exit(_PARTIAL if bad_rows else 0)
 
-    from app.matching.files import Question, match_files  # noqa: PLC0415 - as above
+
+_OF_PAIRS = {"radius_m", "pad_s", "max_gap_s", "max_speed_mps", "points_only"}
+_OF_EVIDENCE = {"profile"}
+
+
+def _refuse_what_does_not_fit(context: typer.Context, *, evidence: bool) -> None:
+    """Refuse an option that would have no effect, rather than leave its user in the belief that it had."""
+    for name in sorted(_OF_PAIRS if evidence else _OF_EVIDENCE):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            why = "the profile says it where evidence is weighed" if evidence else "it goes with --evidence"
+            raise typer.BadParameter(why, param_hint=f"--{name.replace('_', '-')}")
+
+
+def _question(
+    radius_m: float, pad_s: float, max_gap_s: float, max_speed_mps: float, threads: int | None, *, points_only: bool
+) -> "Question":
+    from app.matching.files import Question  # noqa: PLC0415 - no other command waits for pyarrow and numba
     from matcher.join import MAX_LINE_M, Between  # noqa: PLC0415 - as above
 
     if not points_only and max_gap_s * max_speed_mps > MAX_LINE_M:
@@ -54,23 +99,49 @@ def match(
             param_hint="--max-gap-s, --max-speed-mps",
         )
     between = None if points_only else Between(max_gap_s, max_speed_mps)
-    question = Question(radius_m, pad_s, between, threads or os.cpu_count() or 1)
-    console = Console(stderr=True)
-    with console.status("starting") as status:
+    return Question(radius_m, pad_s, between, threads or os.cpu_count() or 1)
+
+
+def _print_pairs(
+    pings: str, incidents: str, question: "Question", out: Path | None, *, as_json: bool
+) -> list["BadRow"]:
+    from rich.console import Console  # noqa: PLC0415 - no other command waits for rich
+
+    from app.matching.files import match_files  # noqa: PLC0415 - as above
+
+    with Console(stderr=True).status("starting") as status:
         pairs = match_files(pings, incidents, question, out, status.update)
     typer.echo(json.dumps(_as_object(pairs)) if as_json else _as_text(pairs))
-    for bad in pairs.bad_rows[:_LISTED]:
-        typer.echo(f"{bad.file}, row {bad.row}: {bad.message}", err=True)
-    if len(pairs.bad_rows) > _LISTED:
-        typer.echo(f"and {len(pairs.bad_rows) - _LISTED:,} more rows left out", err=True)
-    raise typer.Exit(_PARTIAL if pairs.bad_rows else 0)
+    return pairs.bad_rows
+
+
+def _print_evidence(
+    pings: str, incidents: str, profile: str, threads: int, out: Path | None, *, as_json: bool
+) -> list["BadRow"]:
+    from rich.console import Console  # noqa: PLC0415 - no other command waits for rich
+
+    from app.matching.file_evidence import weigh_files  # noqa: PLC0415 - as above
+    from matcher.profile import BUILT_IN  # noqa: PLC0415 - as above
+
+    known = {built_in.name: built_in for built_in in BUILT_IN}
+    if profile not in known:
+        raise typer.BadParameter(f"{profile!r} is none of {', '.join(known)}", param_hint="--profile")
+    with Console(stderr=True).status("starting") as status:
+        weighed = weigh_files(pings, incidents, known[profile], threads, out, status.update)
+    if as_json:
+        told = weighed._asdict() | {"profile": profile, "sha256": known[profile].sha256().hex()}
+        typer.echo(json.dumps(_with_errors(told, weighed.bad_rows)))
+    else:
+        typer.echo(_weighed_as_text(weighed))
+    return weighed.bad_rows
 
 
 def _as_object(pairs: "Pairs") -> dict[str, Any]:
-    return pairs._asdict() | {
-        "bad_rows": len(pairs.bad_rows),
-        "errors": [bad._asdict() for bad in pairs.bad_rows],
-    }
+    return _with_errors(pairs._asdict(), pairs.bad_rows)
+
+
+def _with_errors(told: dict[str, Any], bad_rows: list["BadRow"]) -> dict[str, Any]:
+    return told | {"bad_rows": len(bad_rows), "errors": [bad._asdict() for bad in bad_rows]}
 
 
 def _as_text(pairs: "Pairs") -> str:
@@ -78,3 +149,16 @@ def _as_text(pairs: "Pairs") -> str:
         f"{pairs.pings:,} pings, {pairs.incidents:,} incidents: "
         f"{pairs.pairs:,} pairs, {pairs.pings_inside:,} pings inside, {pairs.seconds:.1f} s"
     )
+
+
+def _weighed_as_text(weighed: "Weighed") -> str:
+    verdicts = ", ".join(f"{count:,} {verdict}" for verdict, count in weighed.verdicts.items()) or "no match"
+    numbers = (
+        f"{weighed.pings:,} pings, {weighed.incidents:,} incidents, {weighed.candidates:,} candidates: {verdicts}; "
+        f"{weighed.alerted:,} alerted, {weighed.seconds:.1f} s"
+    )
+    lines = [numbers]
+    lines += [f"{one['incident_ref']} {one['device_id']}: {one['finding']}" for one in weighed.matches[:_LISTED]]
+    if len(weighed.matches) > _LISTED:
+        lines.append(f"and {len(weighed.matches) - _LISTED:,} more: --out writes them, --json prints them")
+    return "\n".join(lines)

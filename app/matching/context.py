@@ -13,7 +13,7 @@ import asyncpg
 import numpy as np
 
 from app.db import Connection
-from app.matching.comparable_days import comparable_days
+from app.matching.clock import comparable_days
 from app.matching.open_incidents import incident_of
 from app.matching.positions import Fitted, Positions, Span, read_conflicts, read_positions
 from app.matching.profiles import StoredProfile, find_profiles

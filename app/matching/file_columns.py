@@ -77,6 +77,33 @@ class Columns:
         self._reject(name, "out_of_range", f"is not from -{limit:g} to {limit:g}", ~(np.abs(values) <= limit), column)
         return values
 
+    def numbers_if_any(self, name: str, limit: float, otherwise: float) -> Floats:
+        """A column of numbers from -limit to limit that may be missing, whole or in cells: `otherwise` stands there."""
+        if not self.has(name):
+            return np.full(len(self._rows), otherwise)
+        column = self._column(name)
+        is_empty = _is_empty(column)
+        filled = pc.if_else(pa.array(is_empty), str(otherwise) if _is_text(column.type) else otherwise, column)
+        self._table = self._table.set_column(self._table.column_names.index(name), name, filled)
+        return self.numbers(name, limit)
+
+    def codes_if_any(self, name: str, codes: dict[str, int], otherwise: int, fault: str) -> Longs:
+        """A column of known words, of any case, as their codes; it may be missing, whole or in cells."""
+        if not self.has(name):
+            return np.full(len(self._rows), otherwise, np.int64)
+        column = self._column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if not _is_text(column.type):
+            raise Failure(f"{self._file.name}: column {name} holds {column.type}, expected text")
+        known = {word.lower(): code for word, code in codes.items()} | {"": otherwise}
+        encoded = column.fill_null("").dictionary_encode()
+        words = [word.strip().lower() for word in encoded.dictionary.to_pylist()]
+        is_known = np.array([word in known for word in words], np.bool_)
+        word_of = np.asarray(encoded.indices, np.int64)
+        self._reject(name, fault, f"is none of {', '.join(codes)}", ~is_known[word_of], column)
+        return np.array([known.get(word, otherwise) for word in words], np.int64)[word_of]
+
     def times_us(self, name: str) -> Longs:
         """A column of instants, in microseconds since 1970-01-01 UTC; finer digits are cut off."""
         column = self._column(name)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +11,15 @@ import pyarrow as pa
 
 from app.failure import Failure
 from app.matching.file_columns import BadRow, Columns
+from app.matching.file_rows import INCIDENT_COLUMNS, PING_COLUMNS, incident_rows, ping_rows
 from app.matching.table_files import read_table, write_table
 from matcher.hits import Hits
-from matcher.incidents import MAX_LAT_DEG, Incidents
+from matcher.incidents import Incidents
 from matcher.join import Between, space_time_join
-from matcher.trails import E7_PER_DEGREE, Trails, trails_from_columns
+from matcher.trails import Trails, trails_from_columns
 
 Longs = npt.NDArray[np.int64]
 Say = Callable[[str], None]
-
-_PING_COLUMNS: Final = ("device_id", "fixed_at", "ts", "lon", "lat")
-_INCIDENT_COLUMNS: Final = ("incident_ref", "ts", "from", "to", "lon", "lat")
 
 
 class Question(NamedTuple):
@@ -62,10 +60,10 @@ def match_files(pings: str, incidents: str, question: Question, out: Path | None
     """
     began = time.monotonic()
     say("reading pings")
-    ping_columns = Columns(read_table(pings, _PING_COLUMNS))
+    ping_columns = Columns(read_table(pings, PING_COLUMNS))
     of_pings = _pings(ping_columns)
     say("reading incidents")
-    incident_columns = Columns(read_table(incidents, _INCIDENT_COLUMNS))
+    incident_columns = Columns(read_table(incidents, INCIDENT_COLUMNS))
     of_incidents = _incidents(incident_columns, question)
     say("joining")
     try:
@@ -88,44 +86,21 @@ def match_files(pings: str, incidents: str, question: Question, out: Path | None
 
 
 def _pings(columns: Columns) -> _Pings:
-    time_name = "fixed_at" if columns.has("fixed_at") else "ts"
-    columns.require("device_id", time_name, "lon", "lat", said={"ts": "`fixed_at` or `ts`"})
-    device_id = columns.labels("device_id")
-    time_us = columns.times_us(time_name)
-    lon_deg, lat_deg = columns.numbers("lon", 180), columns.numbers("lat", 90)
-    columns.reject(
-        "lon", "null_island", "and lat are 0, which is what a tag without a fix says", (lon_deg == 0) & (lat_deg == 0)
-    )
-    good = columns.is_good
-    # Numbered as they appear: files in the order of devices and times, as most are, need no sorting then.
-    numbered = device_id.filter(pa.array(good)).dictionary_encode()
-    trails = trails_from_columns(numbered.indices, time_us[good], _e7(lon_deg[good]), _e7(lat_deg[good]))
-    return _Pings(trails, numbered.dictionary)
-
-
-def _e7(degrees: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    return np.rint(degrees * E7_PER_DEGREE).astype(np.int32)
+    rows = ping_rows(columns)
+    return _Pings(trails_from_columns(rows.device, rows.fixed_at_us, rows.lon_e7, rows.lat_e7), rows.device_id)
 
 
 def _incidents(columns: Columns, question: Question) -> _Incidents:
-    is_window = columns.has("from") and columns.has("to")
-    from_name, to_name = ("from", "to") if is_window else ("ts", "ts")
-    columns.require("incident_ref", from_name, to_name, "lon", "lat", said={"ts": "`ts`, or `from` and `to`"})
-    incident_ref = columns.labels("incident_ref")
-    from_us = columns.times_us(from_name)
-    to_us = columns.times_us(to_name) if is_window else from_us
-    lon_deg, lat_deg = columns.numbers("lon", 180), columns.numbers("lat", MAX_LAT_DEG)
-    columns.reject(to_name, "out_of_range", "is before from", to_us < from_us)
-    good = columns.is_good
+    rows = incident_rows(columns)
     pad_us = round(question.pad_s * 1e6)
     incidents = Incidents(
-        lon_deg=lon_deg[good],
-        lat_deg=lat_deg[good],
-        radius_m=np.full(int(good.sum()), question.radius_m, dtype=np.float64),
-        from_us=from_us[good] - pad_us,
-        to_us=to_us[good] + pad_us,
+        lon_deg=rows.lon_deg,
+        lat_deg=rows.lat_deg,
+        radius_m=np.full(rows.lon_deg.size, question.radius_m, dtype=np.float64),
+        from_us=rows.from_us - pad_us,
+        to_us=rows.to_us + pad_us,
     )
-    return _Incidents(incidents, incident_ref.filter(pa.array(good)))
+    return _Incidents(incidents, rows.incident_ref)
 
 
 def _pair_table(hits: Hits, incident_ref: pa.Array, device_id: pa.Array, *, with_lines: bool) -> pa.Table:
@@ -136,16 +111,16 @@ def _pair_table(hits: Hits, incident_ref: pa.Array, device_id: pa.Array, *, with
         "device_id": device_id.take(pa.array(hits.device)),
         "n_pings": pa.array(hits.n_pings),
         "min_dist_m": pa.array(hits.closest_m, mask=~has_ping),
-        "closest_at": _instants(hits.closest_us, has_ping),
-        "first_at": _instants(hits.first_us, has_ping),
-        "last_at": _instants(hits.last_us, has_ping),
+        "closest_at": instants(hits.closest_us, has_ping),
+        "first_at": instants(hits.first_us, has_ping),
+        "last_at": instants(hits.last_us, has_ping),
     }
     if with_lines:
         columns |= {
             "near_m": pa.array(hits.near_m),
-            "near_at": _instants(hits.near_us),
-            "enter_at": _instants(hits.enter_us),
-            "leave_at": _instants(hits.leave_us),
+            "near_at": instants(hits.near_us),
+            "enter_at": instants(hits.enter_us),
+            "leave_at": instants(hits.leave_us),
             "inside_s": pa.array(hits.inside_s),
             "visits": pa.array(hits.visits),
         }
@@ -153,5 +128,5 @@ def _pair_table(hits: Hits, incident_ref: pa.Array, device_id: pa.Array, *, with
     return pa.table(columns | {"row of incident": hits.incident}).sort_by(in_order).select(list(columns))
 
 
-def _instants(times_us: Longs, is_time: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+def instants(times_us: Longs, is_time: npt.NDArray[np.bool_] | None = None) -> pa.Array:
     return pa.array(times_us, pa.int64(), mask=None if is_time is None else ~is_time).cast(pa.timestamp("us", "UTC"))

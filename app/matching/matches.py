@@ -9,19 +9,22 @@ from app.alerts.store import revise_alerts
 from app.alerts.why import Json, Weighing
 from app.db import Connection
 from app.identity import match_id
+from app.matching.clock import clock_for
 from app.matching.context import Case
 from app.matching.positions import Span
 from app.matching.weighing import Weighed
 from app.times import to_datetime
 from matcher.evidence import Evidence
+from matcher.sentence import sentences
 from matcher.weigh import is_alerted, is_match
 
 
 class Found(NamedTuple):
-    """The evidence of a match, and the same as JSON."""
+    """The evidence of a match, the same as JSON, and in words."""
 
     evidence: Evidence
     json: Json
+    said: Json
 
 
 class Outcome(NamedTuple):
@@ -38,7 +41,7 @@ class Outcome(NamedTuple):
         """Decide what the evidence comes to."""
         evidence, profile = weighed.evidence, weighed.case.profile.profile
         assert evidence is not None
-        found = Found(evidence, evidence.as_json()) if is_match(evidence, profile) else None
+        found = _found(evidence) if is_match(evidence, profile) else None
         return cls(
             weighed.case,
             found,
@@ -58,6 +61,11 @@ class Outcome(NamedTuple):
         return match_id(self.case.force, self.case.incident_reference, self.case.wearer_reference)
 
 
+def _found(evidence: Evidence) -> Found:
+    said = sentences(evidence, clock_for(evidence.from_us, evidence.to_us))
+    return Found(evidence, evidence.as_json(), said._asdict())
+
+
 async def write_outcomes(connection: Connection, run_id: UUID, outcomes: list[Outcome]) -> int:
     """Write matches, and raise, revise or withdraw their alerts; return how many alert revisions that made.
 
@@ -74,17 +82,20 @@ async def write_outcomes(connection: Connection, run_id: UUID, outcomes: list[Ou
 PUT_MATCHES = """
 INSERT INTO match (
     match_id, incident_id, wearer_id, incident_version, profile_id, run_id, is_live, verdict, n_pings, min_dist_m,
-    closest_at, first_at, last_at, inside_s, highest, ever, at_crime, covered, ratio, needed_mps, evidence
+    closest_at, first_at, last_at, inside_s, highest, ever, at_crime, covered, ratio, needed_mps, evidence,
+    said
 )
 SELECT match_id, incident_id, wearer_id, incident_version, profile_id, $1, true, verdict, n_pings, min_dist_m,
-    closest_at, first_at, last_at, inside_s, highest, ever, at_crime, covered, ratio, needed_mps, evidence::jsonb
+    closest_at, first_at, last_at, inside_s, highest, ever, at_crime, covered, ratio, needed_mps, evidence::jsonb,
+    said::jsonb
 FROM unnest(
     $2::uuid[], $3::uuid[], $4::uuid[], $5::int[], $6::bigint[], $7::text[], $8::int[], $9::float8[],
     $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::float8[], $14::float8[], $15::float8[],
-    $16::float8[], $17::float8[], $18::float8[], $19::float8[], $20::text[]
+    $16::float8[], $17::float8[], $18::float8[], $19::float8[], $20::text[], $21::text[]
 ) AS found (
     match_id, incident_id, wearer_id, incident_version, profile_id, verdict, n_pings, min_dist_m,
-    closest_at, first_at, last_at, inside_s, highest, ever, at_crime, covered, ratio, needed_mps, evidence
+    closest_at, first_at, last_at, inside_s, highest, ever, at_crime, covered, ratio, needed_mps, evidence,
+    said
 )
 ON CONFLICT (match_id) DO UPDATE SET
     incident_version = excluded.incident_version, profile_id = excluded.profile_id, run_id = excluded.run_id,
@@ -92,7 +103,7 @@ ON CONFLICT (match_id) DO UPDATE SET
     closest_at = excluded.closest_at, first_at = excluded.first_at, last_at = excluded.last_at,
     inside_s = excluded.inside_s, highest = excluded.highest, ever = excluded.ever, at_crime = excluded.at_crime,
     covered = excluded.covered, ratio = excluded.ratio, needed_mps = excluded.needed_mps,
-    evidence = excluded.evidence, evaluated_at = now()
+    evidence = excluded.evidence, said = excluded.said, evaluated_at = now()
 """
 
 
@@ -120,6 +131,7 @@ async def _put_matches(connection: Connection, run_id: UUID, matches: list[tuple
         [e.chance and e.chance.ratio for e in evidence],
         [e.reach and e.reach.needed_mps for e in evidence],
         [json.dumps(found.json) for _, found in matches],
+        [json.dumps(found.said) for _, found in matches],
     )
 
 
@@ -154,9 +166,9 @@ WHERE judged_pair.incident_id = gone.incident_id AND judged_pair.wearer_id = gon
 
 def _finding(outcome: Outcome) -> Finding:
     profile = outcome.case.profile
-    found = outcome.found and outcome.found.json
-    weighing = Weighing(outcome.case.version, f"{profile.profile.name} version {profile.version}", found)
-    return Finding(weighing, outcome.causes, outcome.is_alerted)
+    found = outcome.found
+    weighing = Weighing(outcome.case.version, f"{profile.profile.name} version {profile.version}", found and found.json)
+    return Finding(weighing, found and found.said, outcome.causes, outcome.is_alerted)
 
 
 def _at(us: int | None) -> object:

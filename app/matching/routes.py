@@ -20,9 +20,9 @@ Reader = Annotated[Viewer, Depends(requires("matches:read"))]
 
 # A match is seen by the force whose incident it is, and by the force and the probation region of the wearer.
 SELECT = """
-SELECT m.match_seq, m.match_id, m.verdict, m.n_pings, m.min_dist_m, m.closest_at, m.first_at, m.last_at, m.evidence,
-    m.evaluated_at, m.incident_version, i.incident_id, o.code AS force, i.reference AS incident_reference, w.wearer_id,
-    w.reference AS wearer_reference, p.name AS profile, p.version AS profile_version,
+SELECT m.match_seq, m.match_id, m.verdict, m.n_pings, m.min_dist_m, m.closest_at, m.first_at, m.last_at, m.said,
+    m.evidence, m.evaluated_at, m.incident_version, i.incident_id, o.code AS force, i.reference AS incident_reference,
+    w.wearer_id, w.reference AS wearer_reference, p.name AS profile, p.version AS profile_version,
     encode(p.settings_sha256, 'hex') AS profile_sha256
 FROM match m
 JOIN incident i USING (incident_id)

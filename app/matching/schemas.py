@@ -5,24 +5,10 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-EVIDENCE_EXAMPLE: dict[str, Any] = {
-    "schema": 1,
-    "verdict": "present",
-    "radius_m": 100.0,
-    "n_pings": 13,
-    "min_dist_m": 18.21,
-    "closest_at": "2026-03-14T02:13:00.000000Z",
-    "first_at": "2026-03-14T02:11:00.000000Z",
-    "last_at": "2026-03-14T02:23:00.000000Z",
-    "near_m": 14.9,
-    "near_at": "2026-03-14T02:13:21.400000Z",
-    "enter_at": "2026-03-14T02:10:41.200000Z",
-    "leave_at": "2026-03-14T02:23:12.900000Z",
-    "inside_s": 751.7,
-    "visits": 1,
-}
+from app.matching.examples import EVIDENCE_EXAMPLE, SAID_EXAMPLE
+from matcher.profile import STANDARD
 
 MATCH_EXAMPLE: dict[str, Any] = {
     "match_id": "0b0c8a5e-6f0c-5f1e-8d0a-5a8f0d5c9a11",
@@ -34,13 +20,14 @@ MATCH_EXAMPLE: dict[str, Any] = {
     },
     "wearer": {"wearer_id": "3e5a7b19-4c2d-5e8f-a1b2-c3d4e5f60718", "reference": "W-1"},
     "verdict": "present",
-    "n_pings": 13,
-    "min_dist_m": 18.21,
-    "closest_at": "2026-03-14T02:13:00Z",
-    "first_at": "2026-03-14T02:11:00Z",
+    "n_pings": 14,
+    "min_dist_m": 8.47,
+    "closest_at": "2026-03-14T02:14:00Z",
+    "first_at": "2026-03-14T02:10:00Z",
     "last_at": "2026-03-14T02:23:00Z",
+    "said": SAID_EXAMPLE,
     "evidence": EVIDENCE_EXAMPLE,
-    "profile": {"name": "radius-100m", "version": 1, "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c"},
+    "profile": {"name": "standard", "version": 1, "sha256": STANDARD.sha256().hex()},
     "evaluated_at": "2026-03-14T09:41:07.220Z",
 }
 
@@ -69,6 +56,14 @@ class ProfileName(BaseModel):
     sha256: str
 
 
+class Said(BaseModel):
+    """The evidence in words, times as the clock in London shows them."""
+
+    finding: str
+    in_favour: list[str]
+    against: list[str]
+
+
 class Match(BaseModel):
     """What was found for one incident and one wearer; the columns repeat the evidence's first lines."""
 
@@ -83,6 +78,7 @@ class Match(BaseModel):
     closest_at: datetime | None
     first_at: datetime | None
     last_at: datetime | None
+    said: Said | None = Field(description="Null for a match that was found before evidence was put into words.")
     evidence: dict[str, Any]
     profile: ProfileName
     evaluated_at: datetime
@@ -118,6 +114,7 @@ def match_of(row: asyncpg.Record) -> Match:
                 "closest_at",
                 "first_at",
                 "last_at",
+                "said",
                 "evidence",
                 "evaluated_at",
             )

@@ -17,7 +17,7 @@ def weighed(evidence: dict[str, Any] | None, version: int = 1, profile: str = "s
 
 
 def found(evidence: dict[str, Any] | None, version: int = 1, *, is_alerted: bool = True) -> Finding:
-    return Finding(weighed(evidence, version), ("pings",), is_alerted)
+    return Finding(weighed(evidence, version), None, ("pings",), is_alerted)
 
 
 def test_a_first_finding_raises_an_alert_only_if_people_are_to_be_told() -> None:

@@ -117,7 +117,8 @@ class World:
             async with self.pool.acquire() as c, c.transaction():
                 return await self.crime(reference, c, **changes)
         incident_id = identity.incident_id("Kent", reference)
-        profile = (await find_newest(connection, ["radius-100m"]))["radius-100m"]
+        name = str(changes.pop("profile", "radius-100m"))
+        profile = (await find_newest(connection, [name]))[name]
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('test.publish', 0))")
         version = await connection.fetchval(
             "INSERT INTO incident (incident_id, force_id, reference, latest_version) VALUES ($1, $2, $3, 1) "
@@ -152,11 +153,13 @@ class World:
         await connection.execute("INSERT INTO arrival (incident_id, version) VALUES ($1, $2)", incident_id, version)
         return incident_id
 
-    async def pings(self, device_id: int, *fixes: Fix, connection: Connection | None = None) -> None:
-        """Store a batch of new pings and put it into the inbox."""
+    async def pings(
+        self, device_id: int, *fixes: Fix, connection: Connection | None = None, accuracy_m: float | None = None
+    ) -> None:
+        """Store a batch of new pings and put it into the inbox; by GPS if they state an accuracy."""
         if connection is None:
             async with self.pool.acquire() as c, c.transaction():
-                await self.pings(device_id, *fixes, connection=c)
+                await self.pings(device_id, *fixes, connection=c, accuracy_m=accuracy_m)
                 return
         rows = np.zeros(len(fixes), dtype=PING)
         rows["device_id"] = device_id
@@ -178,10 +181,10 @@ class World:
                 (
                     device_id,
                     NOON + timedelta(seconds=f.seconds),
-                    0,
+                    0 if accuracy_m is None else 1,
                     int(r["lon_e7"]),
                     int(r["lat_e7"]),
-                    -1,
+                    -1 if accuracy_m is None else round(accuracy_m * 100),
                     -1,
                     -1,
                     batch_id,

@@ -1,0 +1,120 @@
+"""`trailmatch match --evidence`: what each pair of two files is worth, without a database."""
+
+import csv
+import json
+from datetime import UTC, datetime, timedelta
+from math import cos, radians
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.app.matching.test_files import _match
+
+CRIME = datetime(2026, 7, 14, 1, 5, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def incidents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("evidence") / "incidents.csv"
+    window = f"{CRIME:%Y-%m-%dT%H:%M:%SZ},{CRIME + timedelta(minutes=20):%Y-%m-%dT%H:%M:%SZ}"
+    path.write_text(f"incident_ref,from,to,lon,lat,offence\nA/1,{window},-1.5,53.0,biad\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def pings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """T-1 stays for six minutes and is 6 km away on twelve days before; T-2 lives 300 m off; T-3 is far away."""
+    path = tmp_path_factory.mktemp("evidence") / "pings.csv"
+    with path.open("w", encoding="utf-8") as file:
+        file.write("device_id,fixed_at,lon,lat,accuracy_m,source\n")
+        for day in range(-12, 1):
+            for minute in range(-30, 60):
+                beside_m = 20 + max(abs(minute - 10) - 3, 0) * 600 if day == 0 else 6000
+                file.write(_row("T-1", day, minute, beside_m, "8", "gps"))
+        for minute in range(-30, 60):
+            file.write(_row("T-2", 0, minute, 300, "", "wifi"))
+            file.write(_row("T-3", 0, minute, 9000, "8", ""))
+    return path
+
+
+def _row(device: str, day: int, minute: int, east_m: float, accuracy_m: str, source: str) -> str:
+    at = CRIME + timedelta(days=day, minutes=minute)
+    return f"{device},{at:%Y-%m-%dT%H:%M:%SZ},{-1.5 + east_m / 111_320 / cos(radians(53)):.7f},53.0,{accuracy_m},{source}\n"
+
+
+def _weighed(*args: str | Path, exit_code: int = 0) -> dict[str, Any]:
+    run = _match(*args, "--evidence", "--json")
+    assert run.exit_code == exit_code, run.stderr
+    answer: dict[str, Any] = json.loads(run.stdout)
+    return answer
+
+
+def test_each_match_comes_with_verdict_numbers_and_sentences(pings: Path, incidents: Path) -> None:
+    answer = _weighed(pings, incidents)
+    assert (answer["candidates"], answer["alerted"], answer["profile"]) == (2, 1, "standard")
+    (match,) = [one for one in answer["matches"] if one["device_id"] == "T-1"]
+    assert (match["incident_ref"], match["is_alerted"]) == ("A/1", True)
+    # In July, so by British Summer Time.
+    assert match["finding"] == "7 positions within 100 m between 02:12 and 02:18, nearest 20 m."
+    assert any("12 comparable ones" in said for said in match["in_favour"])
+    assert match["evidence"]["verdict"] == "present"
+    assert match["evidence"]["offence"] == "BIAD"
+    assert match["evidence"]["chance"]["days"] == 12
+    assert answer["verdicts"]["present"] == 1
+
+
+def test_matches_are_written_with_their_evidence(pings: Path, incidents: Path, tmp_path: Path) -> None:
+    answer = _weighed(pings, incidents, "--out", tmp_path / "matches.parquet")
+    _weighed(pings, incidents, "--out", tmp_path / "matches.csv")
+    rows = pq.read_table(tmp_path / "matches.parquet").to_pylist()
+    assert [(row["incident_ref"], row["device_id"]) for row in rows] == [
+        (one["incident_ref"], one["device_id"]) for one in answer["matches"]
+    ]
+    assert json.loads(rows[0]["evidence"]) == answer["matches"][0]["evidence"]
+    with (tmp_path / "matches.csv").open(encoding="utf-8") as file:
+        (first, *_) = csv.DictReader(file)
+    assert first["first_at"] == "2026-07-14T01:12:00.000000Z"
+    assert first["finding"] == answer["matches"][0]["finding"]
+
+
+@pytest.mark.parametrize(("profile", "verdict"), [("radius-100m", "present"), ("moj-compatible", "present")])
+def test_each_profile_can_be_asked_for(pings: Path, incidents: Path, profile: str, verdict: str) -> None:
+    answer = _weighed(pings, incidents, "--profile", profile)
+    assert [(one["device_id"], one["evidence"]["verdict"]) for one in answer["matches"]] == [("T-1", verdict)]
+
+
+def test_without_json_the_findings_are_printed(pings: Path, incidents: Path) -> None:
+    run = _match(pings, incidents, "--evidence")
+    assert run.exit_code == 0
+    assert "1 alerted" in run.stdout
+    assert "A/1 T-1: 7 positions within 100 m" in run.stdout
+
+
+def test_what_a_cell_says_wrongly_is_told(incidents: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pings.csv"
+    rows = ["T,2026-07-14T01:05:00Z,-1.5,53.0,-1,gps", "T,2026-07-14T01:06:00Z,-1.5,53.0,5,radar"]
+    path.write_text("\n".join(["device_id,fixed_at,lon,lat,accuracy_m,source", *rows]) + "\n", encoding="utf-8")
+    answer = _weighed(path, incidents, exit_code=3)
+    assert [(error["row"], error["column"], error["code"]) for error in answer["errors"]] == [
+        (1, "accuracy_m", "negative"),
+        (2, "source", "unknown_source"),
+    ]
+    assert answer["matches"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--evidence", "--profile", "mine"], "none of"),
+        (["--evidence", "--radius-m", "50"], "the profile says it"),
+        (["--profile", "standard"], "goes with --evidence"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    pings: Path, incidents: Path, options: list[str], said: str
+) -> None:
+    run = _match(pings, incidents, *options)
+    assert run.exit_code == 2
+    assert said in run.stderr
