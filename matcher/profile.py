@@ -54,8 +54,8 @@ class Telling:
     """What a wearer's ordinary days are taken for before any is known, and from what on people are told of a match."""
 
     ordinary_days: float = 1.0  # κ, days that are known before any is counted
-    ordinary_rate: float = 0.001  # b₀, the least probability of being there on one of those
-    alert_lr: float = 5.0  # likelihood ratio from which people are told
+    ordinary_rate: float = 0.003  # b₀, the least probability of being there on one of those
+    alert_lr: float = 8.0  # likelihood ratio from which people are told
     alert_at_crime: float = 0.05  # A from which they are told where there is too little history for a ratio
     least_ever: float = 0.01  # probability of ever having been inside, from which it is a match
 
@@ -171,8 +171,8 @@ def plain_radius(name: str, radius_m: float, padding_s: float) -> Profile:
     return profile
 
 
-# What a position is worth: its error, the way between two, who was elsewhere, who is there anyway. Every constant of the
-# model stands here or in the defaults above; each is a choice to be back-tested (docs/decisions/0006).
+# What a position is worth: its error, the way between two, who was elsewhere, who is there anyway. Every constant of
+# the model stands here or in the defaults above; each is a choice to be back-tested (docs/decisions/0006).
 STANDARD = Profile(
     name="standard",
     rule=PRESENCE,
@@ -183,10 +183,10 @@ STANDARD = Profile(
     history_days=90,
     after_s=12 * 3_600.0,
     circles={
-        **dict.fromkeys(("BIAD", "AB", "BOTD"), Circle(radius_m=100.0, padding_s=600.0, min_stay_s=60.0, r95_m=20.0)),
-        **dict.fromkeys(("RB", "TFP"), Circle(radius_m=100.0, padding_s=600.0, min_stay_s=20.0, r95_m=50.0)),
-        **dict.fromkeys(("TOMV", "TFMV"), Circle(radius_m=100.0, padding_s=600.0, min_stay_s=30.0, r95_m=40.0)),
-        "OTHER": Circle(radius_m=100.0, padding_s=600.0, min_stay_s=30.0, r95_m=50.0),
+        **dict.fromkeys(("BIAD", "AB", "BOTD"), Circle(radius_m=50.0, padding_s=600.0, min_stay_s=60.0, r95_m=20.0)),
+        **dict.fromkeys(("RB", "TFP"), Circle(radius_m=50.0, padding_s=600.0, min_stay_s=20.0, r95_m=50.0)),
+        **dict.fromkeys(("TOMV", "TFMV"), Circle(radius_m=50.0, padding_s=600.0, min_stay_s=30.0, r95_m=40.0)),
+        "OTHER": Circle(radius_m=50.0, padding_s=600.0, min_stay_s=30.0, r95_m=50.0),
     },
 )
 
@@ -207,8 +207,8 @@ RADIUS_100M = Profile(
 MOJ_COMPATIBLE = Profile(
     name="moj-compatible",
     rule=OVERLAP,
-    basis="inferred from the public settings of the Ministry of Justice's crime matching service, whose algorithm is not "
-    "public",
+    basis="inferred from the public settings of the Ministry of Justice's crime matching service, whose algorithm is "
+    "not public",
     max_gap_s=300.0,
     max_speed_mps=60.0,
     candidate_margin_m=0.0,
