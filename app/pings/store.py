@@ -57,14 +57,21 @@ class PingStore:
         batch = await compute(pings.nbytes, sort_by_key, pings)
         days = days_of(batch.pings["fixed_at_us"])
         dropped = await self._partitions.ensure(days)
-        async with self._pool.acquire() as connection:
+        while True:
             try:
-                receipt = await _store(connection, viewer, delivery, batch, days, dropped)
+                return await self._store(viewer, delivery, batch, days, dropped)
             except asyncpg.CheckViolationError:
-                # A day that we knew has been dropped since.
+                # A day that we knew has been dropped since, and while we look another may be.
                 self._partitions.forget()
-                dropped = await self._partitions.ensure(days)
-                receipt = await _store(connection, viewer, delivery, batch, days, dropped)
+                known, dropped = dropped, await self._partitions.ensure(days)
+                if dropped == known:
+                    raise
+
+    async def _store(
+        self, viewer: Viewer, delivery: Delivery, batch: Sorted, days: list[int], dropped: list[int]
+    ) -> Receipt:
+        async with self._pool.acquire() as connection:
+            receipt = await _store(connection, viewer, delivery, batch, days, dropped)
             # Only a hint: the matcher looks by itself too.
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 await send_hint(connection, "pings")
