@@ -15,7 +15,9 @@ _PARTIES = (
     Party(
         FORCE,
         "force",
-        frozenset({"incidents:write", "incidents:read", "matches:read", "alerts:read", "metrics:read"}),
+        frozenset(
+            {"incidents:write", "incidents:read", "matches:read", "alerts:read", "alerts:decide", "metrics:read"}
+        ),
     ),
 )
 

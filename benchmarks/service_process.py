@@ -53,9 +53,9 @@ async def prepare_database(url: str, *profiles: Profile) -> Keys:
 
 
 @contextlib.contextmanager
-def serving(state_dir: Path, key: str) -> Iterator[Service]:
-    """Serve for the block, on a free port."""
-    service = Service(state_dir, free_port())
+def serving(state_dir: Path, key: str, database_url: str = "", port: int = 0) -> Iterator[Service]:
+    """Serve for the block, on a free port unless one is given; without an address from the embedded database."""
+    service = Service(state_dir, port or free_port(), database_url=database_url)
     try:
         service.wait_until_ready(key)
         yield service

@@ -1,0 +1,197 @@
+"""Starts service, workers and a keeper of trails, each with a point at which it is to die; disturbs the database.
+
+Synchronous, for the main thread: the embedded PostgreSQL lives as long as the thread that started it.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import asyncpg
+import psutil
+
+from app.db import connect
+from app.failure import Failure
+from app.matching.lease import LEASE
+from app.postgres import running_postgres
+from app.postgres.cluster import DATABASE
+from app.postgres.server import Server
+from benchmarks.chaos.forks import Fork, Nursery
+from benchmarks.chaos.plan import HOT_DAYS
+from benchmarks.chaos.points import POINTS
+
+# A process that has not come to its point in this time is killed wherever it is.
+_PATIENCE_S: Final = (8.0, 16.0)
+_NTH: Final = 6  # a point is reached up to so many times before it is the last
+_BETWEEN_DATABASE_TROUBLES_S: Final = (10.0, 20.0)
+_HANG_S: Final = LEASE.total_seconds() + 3.0
+_LOOK_S: Final = 0.05
+# The trails are days old, so every hour is closed; half of the days are old enough to be dropped.
+_SETTINGS = {"TRAILMATCH_SEAL_AFTER_HOURS": "0", "TRAILMATCH_HOT_DAYS": str(HOT_DAYS)}
+
+
+class Database:
+    """An embedded PostgreSQL that can be killed."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._stack = contextlib.ExitStack()
+        self.server: Server = self._start()
+
+    def _start(self) -> Server:
+        return self._stack.enter_context(running_postgres(self._state_dir))
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        """The server and those it started."""
+        pid = int((self._state_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+        server = psutil.Process(pid)
+        return [server, *server.children()]
+
+    def kill(self) -> None:
+        """End all of it at once, and start it again."""
+        for process in self.processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.restart()
+
+    def restart(self) -> None:
+        """Shut it down, breaking off whatever it does, and start it again."""
+        self._stack.close()
+        self.server = self._start()
+
+    def kill_a_backend(self, draw: Random) -> bool:
+        """Kill one that serves a connection; the server then ends all others and recovers. False if there is none."""
+        backends = [p for p in self.processes[1:] if f" {DATABASE} " in " ".join(p.cmdline())]
+        if not backends:
+            return False
+        draw.choice(backends).kill()
+        return True
+
+    def stop(self) -> None:
+        self._stack.close()
+
+
+class Slot:
+    """One of the processes: what it runs, and the point at which it is to die."""
+
+    def __init__(self, kind: str, *command: str) -> None:
+        self.kind, self.command = kind, list(command)
+        self.point = ""
+        self.fork: Fork | None = None
+        self.hangs_until_s = 0.0
+        self.deadline_s = 0.0
+
+
+class Disturber:
+    """Kills and starts again, and counts."""
+
+    def __init__(self, state_dir: Path, database: Database, nursery: Nursery, service: list[str], draw: Random) -> None:
+        self.kills = Counter[str]()
+        self.restarts = self.cuts = self.hangs = 0
+        self._state_dir, self._database, self._nursery, self._draw = state_dir, database, nursery, draw
+        self._slots = [
+            Slot("service", *service),
+            Slot("worker", "worker"),
+            Slot("worker", "worker"),
+            Slot("keeper", "trails", "seal"),
+        ]
+        self._trouble_at_s = time.monotonic() + draw.uniform(*_BETWEEN_DATABASE_TROUBLES_S) / 2
+
+    def disturb(self, seconds: float, go_on: Callable[[], None]) -> None:
+        """Disturb for so long; `go_on` is called now and then and may raise."""
+        end_s = time.monotonic() + seconds
+        for slot in self._slots:
+            self._start(slot)
+        self._hang(self._slots[1])
+        while time.monotonic() < end_s:
+            go_on()
+            for slot in self._slots:
+                self._look_after(slot)
+            if time.monotonic() > self._trouble_at_s:
+                self._trouble_the_database()
+                self._trouble_at_s = time.monotonic() + self._draw.uniform(*_BETWEEN_DATABASE_TROUBLES_S)
+            time.sleep(_LOOK_S)
+        self._end_all()
+
+    def _start(self, slot: Slot) -> None:
+        """Start a process that is to die at the point that has seen the fewest deaths."""
+        points = [name for name, point in POINTS.items() if point.process == slot.kind]
+        others = {each.point for each in self._slots if each is not slot}
+        free = [name for name in points if name not in others]
+        fewest = min(self.kills[name] for name in free)
+        point = self._draw.choice([name for name in free if self.kills[name] == fewest])
+        environment = {"DATABASE_URL": self._database.server.url(), **_SETTINGS}
+        log = self._state_dir / f"{slot.kind}.log"
+        slot.point = point
+        slot.fork = self._nursery.fork(point, self._draw.randint(1, _NTH), slot.command, environment, log)
+        slot.deadline_s = time.monotonic() + self._draw.uniform(*_PATIENCE_S)
+
+    def _look_after(self, slot: Slot) -> None:
+        assert slot.fork is not None
+        now_s = time.monotonic()
+        if slot.hangs_until_s:
+            if now_s < slot.hangs_until_s:
+                return
+            slot.hangs_until_s = 0.0
+            slot.fork.send(signal.SIGCONT)
+        if slot.fork.code is not None:
+            if slot.fork.code == -signal.SIGKILL:
+                self.kills[slot.point] += 1
+            # Else a keeper that was done, or a process whose database was away for too long.
+            self._start(slot)
+        elif now_s > slot.deadline_s:
+            slot.fork.kill()
+            self.kills[f"{slot.kind}, anywhere"] += 1
+            self._start(slot)
+
+    def _trouble_the_database(self) -> None:
+        trouble = self._draw.choice(("killed", "a backend killed", "restarted", "cut", "cut", "hang"))
+        if trouble == "killed":
+            self._database.kill()
+            self.kills["PostgreSQL"] += 1
+            self.restarts += 1
+        elif trouble == "a backend killed":
+            self.kills["a backend of PostgreSQL"] += self._database.kill_a_backend(self._draw)
+        elif trouble == "restarted":
+            self._database.restart()
+            self.restarts += 1
+        elif trouble == "cut":
+            self.cuts += asyncio.run(_cut_connections(self._database.server.url()))
+        else:
+            self._hang(self._draw.choice([slot for slot in self._slots if slot.kind == "worker"]))
+
+    def _hang(self, slot: Slot) -> None:
+        assert slot.fork is not None
+        if not slot.hangs_until_s and slot.fork.code is None:
+            slot.fork.send(signal.SIGSTOP)
+            slot.hangs_until_s = slot.deadline_s = time.monotonic() + _HANG_S
+            slot.deadline_s += _PATIENCE_S[0]
+            self.hangs += 1
+
+    def _end_all(self) -> None:
+        for slot in self._slots:
+            if slot.fork is not None:
+                slot.fork.kill()
+
+
+# Whatever is in a transaction now.
+CUT = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+"""
+
+
+async def _cut_connections(url: str) -> int:
+    """Cut some connections in mid-transaction; 0 if the database is just recovering."""
+    try:
+        async with connect(url) as connection:
+            return int(await connection.fetchval(CUT))
+    except (OSError, Failure, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return 0
