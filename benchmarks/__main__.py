@@ -6,6 +6,7 @@ import sys
 import typer
 
 from app.failure import Failure
+from benchmarks.chaos.run import chaos
 from benchmarks.evidence import evidence
 from benchmarks.join import join
 from benchmarks.replay import replay
@@ -14,6 +15,7 @@ from benchmarks.table import table
 from benchmarks.trailstore import trailstore
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+cli.command("chaos")(chaos)
 cli.command("evidence")(evidence)
 cli.command("join")(join)
 cli.command("replay")(replay)
