@@ -22,6 +22,7 @@ AnyKey = Annotated[Viewer, Depends(requires(None))]
 _STATIC = Path(__file__).parent / "console" / "static"
 # Served by name from here and nowhere else, so that no address can reach another file.
 ASSETS = {
+    "docs.css": (_STATIC / "docs.css", "text/css"),
     "docs.js": (_STATIC / "docs.js", "text/javascript"),
     "swagger-ui-bundle.js": (_STATIC / "vendor" / "swagger-ui-bundle.js", "text/javascript"),
     "swagger-ui.css": (_STATIC / "vendor" / "swagger-ui.css", "text/css"),
@@ -47,6 +48,7 @@ _PAGE = """<!doctype html>
 <title>TrailMatch API</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="{swagger-ui.css}">
+<link rel="stylesheet" href="{docs.css}">
 </head>
 <body>
 <noscript>This page needs JavaScript; <a href="openapi.json">openapi.json</a> says the same.</noscript>
