@@ -67,8 +67,9 @@ def _found(evidence: Evidence, clock: Clock) -> str:
         return _nothing_known(evidence)
     else:
         said = f"No position within {evidence.radius_m:.0f} m"
-    if evidence.inside is not None:
-        said += f"; the chance of having been inside at any moment is {_percent(evidence.inside.ever)}"
+    # Not P(ever inside): it takes the errors of fixes for independent, and grows with every fix of who stays beside.
+    if evidence.inside is not None and evidence.verdict != PRESENT:
+        said += f"; the probability of being inside was at no moment above {_chance(evidence.inside.highest)}"
     return said + "."
 
 
@@ -94,7 +95,7 @@ def _in_favour(evidence: Evidence, clock: Clock) -> list[str]:
         assert evidence.inside.highest_us is not None
         said.append(
             f"The probability of being inside was highest at {clock(evidence.inside.highest_us)}: "
-            f"{_percent(evidence.inside.highest)}."
+            f"{_chance(evidence.inside.highest)}."
         )
         if evidence.inside_s >= 1:
             said.append(f"Expected time inside: {_duration(evidence.inside_s)}.")
@@ -153,7 +154,7 @@ def _against_by_time(evidence: Evidence) -> list[str]:
     if evidence.inside is not None and evidence.verdict == PRESENT:
         said.append(
             f"The probability of having been there at the moment of the crime itself is "
-            f"{_percent(evidence.inside.at_crime)}, because only the window is known."
+            f"{_chance(evidence.inside.at_crime)}, because only the window is known."
         )
     return said
 
@@ -194,12 +195,14 @@ def _count(n: int, thing: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """Say a probability; what is not certain is never called so."""
-    if 0 < share < 0.01:
-        return "under 1 %"
-    if 0.99 < share < 1:
-        return "over 99 %"
     return f"{share * 100:.0f} %"
+
+
+def _chance(probability: float) -> str:
+    """Say a probability; nothing is ever called certain."""
+    if probability < 0.01:
+        return "under 1 %"
+    return "over 99 %" if probability > 0.99 else _percent(probability)
 
 
 def _duration(seconds: float) -> str:

@@ -41,7 +41,8 @@ def pings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _row(device: str, day: int, minute: int, east_m: float, accuracy_m: str, source: str) -> str:
     at = CRIME + timedelta(days=day, minutes=minute)
-    return f"{device},{at:%Y-%m-%dT%H:%M:%SZ},{-1.5 + east_m / 111_320 / cos(radians(53)):.7f},53.0,{accuracy_m},{source}\n"
+    lon_deg = -1.5 + east_m / 111_320 / cos(radians(53))
+    return f"{device},{at:%Y-%m-%dT%H:%M:%SZ},{lon_deg:.7f},53.0,{accuracy_m},{source}\n"
 
 
 def _weighed(*args: str | Path, exit_code: int = 0) -> dict[str, Any]:
