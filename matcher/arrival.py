@@ -1,67 +1,78 @@
-"""The arrival form of the join: one or many incidents against the index of trails."""
-
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+"""Incidents that arrive one at a time, against an index of trails."""
 
 import numpy as np
 
-from matcher.lines import LineRule
-from matcher.hits import Hits, no_hits, with_room
-from matcher.incidents import Incidents, check_incidents
-from matcher.lookup import Flags, Stretches, look_up
+from matcher.between import Between, line_rule
+from matcher.hits import Hits, no_hits
+from matcher.incidents import MAX_LAT_DEG, MAX_RADIUS_M, Incidents, check_incidents
+from matcher.index_join import FEWEST_PINGS, FEWEST_STRETCHES, refuse_other_lines, room_for_stretches
+from matcher.join import space_time_join
+from matcher.lookup import look_up_one
 from matcher.trail_index import TrailIndex
+from matcher.trails import MAX_TIME_US
 
-# Parts in which the threads take the incidents: short enough that none waits long for the last.
-PART_INCIDENTS = 512
+# Room for the hits of an incident where many people live; one with more is joined the longer way.
+FEWEST_HITS = 1 << 10
 
-# Room to begin with: more than a block of incidents of towns and days takes.
-FEWEST_STRETCHES = 1 << 13
-FEWEST_PINGS = 1 << 17
+NONE = no_hits()
 
 
-def join_arrivals(index: TrailIndex, incidents: Incidents, rule: LineRule, threads: int) -> tuple[Hits, Flags]:
-    """Look the incidents up; the hits stand by incident and then by device.
+class Arrivals:
+    """An index to which incidents come one at a time. What is kept from one to the next is room, so: for one thread.
 
-    Returns with them which incidents were not looked up, because reading all pings finds theirs sooner. Memory for each
-    thread, besides the hits: 8 bytes for each ping that one incident's cells hold in its window, or 1 MB.
-
-    Raises ValueError if the incidents are not as `Incidents` says, or lines are asked for that the index has not.
+    A lookup takes microseconds, most of them for the call (docs/decisions/0009-the-index-of-trails.md).
     """
-    check_incidents(incidents)
-    if rule.max_gap_us > index.rule.max_gap_us or (rule.max_gap_us and rule.max_speed_mps > index.rule.max_speed_mps):
-        raise ValueError(f"the index holds lines of {index.rule}, and lines of {rule} are asked for")
-    incidents = Incidents._make(np.require(column, requirements=["C", "W"]) for column in incidents)
-    size = incidents.lon_deg.size
-    too_wide = np.zeros(size, dtype=np.bool_)
-    edges = [*range(0, size, PART_INCIDENTS), size]
-    if len(edges) <= 2 or threads == 1:
-        return _look_up(index, incidents, rule, 0, size, too_wide), too_wide
-    with ThreadPoolExecutor(threads) as pool:
-        parts = pool.map(lambda edge: _look_up(index, incidents, rule, *edge, too_wide), pairwise(edges))
-        return Hits._make(np.concatenate(columns) for columns in zip(*parts, strict=True)), too_wide
 
-
-def _look_up(index: TrailIndex, incidents: Incidents, rule: LineRule, first: int, end: int, too_wide: Flags) -> Hits:
-    stretches, pings, found, hits = (
-        _room_for_stretches(FEWEST_STRETCHES),
-        np.empty(FEWEST_PINGS, np.int64),
-        no_hits(),
-        0,
-    )
-    at = first
-    while True:
-        at, hits, more_stretches, more_pings, more_hits = look_up(
-            index, incidents, rule, at, end, stretches, pings, found, hits, too_wide
+    def __init__(self, index: TrailIndex, between: Between | None = None) -> None:
+        self._index, self._between = index, between
+        self._rule = line_rule(between)
+        refuse_other_lines(index, self._rule)
+        self._incident = Incidents._make(
+            np.zeros(1, np.int64 if name.endswith("_us") else np.float64) for name in Incidents._fields
         )
-        if at == end:
-            return Hits._make(column[:hits] for column in found)
-        if more_stretches > stretches.incident.size:
-            stretches = _room_for_stretches(2 * more_stretches)
-        if more_pings > pings.size:
-            pings = np.empty(2 * more_pings, np.int64)
-        if more_hits:
-            found = with_room(found, hits, more_hits)
+        self._too_wide = np.zeros(1, np.bool_)
+        self._found = no_hits(FEWEST_HITS)
+        self._arguments = (
+            *self._incident,
+            *self._rule,
+            *index.trails,
+            index.first_us,
+            index.last_us,
+            index.tick_bits,
+            index.device_of_block,
+            index.starts,
+            index.entries,
+            *room_for_stretches(FEWEST_STRETCHES),
+            np.empty(FEWEST_PINGS, np.int64),
+            np.empty(FEWEST_PINGS, np.int64),
+            self._too_wide,
+            *self._found,
+        )
+
+    def meet(self, lon_deg: float, lat_deg: float, radius_m: float, from_us: int, to_us: int) -> Hits:
+        """Give the hits of one incident, as `matcher.join.space_time_join` gives them for it alone.
+
+        Raises ValueError if the incident is not as `Incidents` says.
+        """
+        if not (
+            -180 <= lon_deg <= 180
+            and -MAX_LAT_DEG <= lat_deg <= MAX_LAT_DEG
+            and 0 <= radius_m <= MAX_RADIUS_M
+            and -MAX_TIME_US <= from_us <= to_us <= MAX_TIME_US
+        ):
+            check_incidents(_one_incident(lon_deg, lat_deg, radius_m, from_us, to_us))
+        incident = self._incident
+        incident.lon_deg[0], incident.lat_deg[0], incident.radius_m[0] = lon_deg, lat_deg, radius_m
+        incident.from_us[0], incident.to_us[0] = from_us, to_us
+        hits = look_up_one(*self._arguments)
+        if hits == 0 and not self._too_wide[0]:
+            return NONE
+        if hits > 0:
+            return Hits._make([column[:hits].copy() for column in self._found])
+        self._too_wide[0] = False
+        return space_time_join(self._index, _one_incident(lon_deg, lat_deg, radius_m, from_us, to_us), self._between, 1)
 
 
-def _room_for_stretches(room: int) -> Stretches:
-    return Stretches(np.empty(room, np.int32), np.empty(room), np.empty(room, np.int32), np.empty(room, np.int32))
+def _one_incident(lon_deg: float, lat_deg: float, radius_m: float, from_us: int, to_us: int) -> Incidents:
+    places = (np.array([value], dtype=np.float64) for value in (lon_deg, lat_deg, radius_m))
+    return Incidents(*places, *(np.array([time_us], dtype=np.int64) for time_us in (from_us, to_us)))

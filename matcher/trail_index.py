@@ -1,9 +1,9 @@
 """The index of trails by cell and time, which answers: which pings and lines may this incident concern.
 
-Space is cut into cells of equal degrees and time into slots, both of lengths that are powers of two. Entries of 16 bytes
-stand in the order of their buckets. The bucket of a cell and slot is a hash of the cell plus the slot's number: the slots
-of a cell follow one another, so that a window of any length is one stretch of the entries. Different cells may share
-buckets; what is found there is compared with place and time, which stand in the entry.
+Space is cut into cells of equal degrees and time into slots, both of lengths that are powers of two. Entries of 16
+bytes stand in the order of their buckets. The bucket of a cell and slot is a hash of the cell plus the slot's number:
+the slots of a cell follow one another, so that a window of any length is one stretch of the entries. Different cells
+may share buckets; what is found there is compared with place and time, which stand in the entry.
 
 Every ping has an entry. A line between two pings that is short is found by the ping that it ends at, a little further
 from the incident. A longer one is covered with squares, and has an entry for the middle of each
@@ -18,21 +18,25 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.jit import kernel
+from geo.wgs84 import RADIANS_PER_DEGREE
 from matcher.between import Between, line_rule
-from matcher.lines import LineRule, is_too_fast, shorter_way_e7, stray_e7
-from matcher.lines import FULL_TURN_E7, HALF_TURN_E7
-from matcher.trails import MAX_TIME_US, Trails, check_shapes, refuse_trails
+from matcher.lines import HALF_TURN_E7, LineRule, is_too_fast, shorter_way_e7
+from matcher.trails import E7_PER_DEGREE, MAX_TIME_US, Trails, check_shapes, refuse_trails
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 CELL_BITS = 16  # 728 m north to south
-SLOT_BITS = 30  # 18 minutes
+SLOT_BITS = 31  # 36 minutes
 
-# How far from the place of its entry a ping's line, or a part of a longer one, may be: a line that stays this near to the
-# ping that it ends at, all that it may bend included, has no other entry, and the squares are twice as wide.
-REACH_E7 = 1 << 13  # 91 m north to south
+# How far from the place of its entry a ping's line, or a part of a longer one, may be: a line that stays this near to
+# the ping that it ends at, all that it may bend included, has no other entry, and the squares are twice as wide. In
+# longitude it is as many metres.
+REACH_E7 = 1 << 13  # 91 m
+
+# Lines that begin and end nearer to a pole than this are far from every incident.
+MAX_LINE_LAT_DEG = 87.0
 
 # Two to four pings a bucket: 1 to 2 bytes a ping. Fewer buckets than the second would let every lookup of a small scene
 # find every ping by chance, and no test would see a faulty index.
@@ -102,7 +106,7 @@ def _buckets(pings: int) -> int:
 
 def _with_entries(index: TrailIndex, threads: int) -> TrailIndex:
     """Count by bucket, then put in place; each thread has its part of the pings and its own counts."""
-    trails, rule = index.trails, index.rule
+    trails = index.trails
     edges = np.linspace(0, trails.fixed_at_us.size, threads + 1).astype(np.int64)
     counts = np.zeros((threads, index.starts.size - 1), dtype=np.int32)
 
@@ -220,19 +224,23 @@ def _put_lines(index: TrailIndex, first: int, end: int, places: Ints, entries: I
             continue
         lon_e7, lat_e7 = float(lons[ping - 1]), float(lats[ping - 1])
         east_e7, north_e7 = shorter_way_e7(lons[ping] - lon_e7), lats[ping] - lat_e7
-        stray_lon_e7, stray_lat_e7 = stray_e7(east_e7, north_e7)
-        if abs(east_e7) + stray_lon_e7 <= REACH_E7 and abs(north_e7) + stray_lat_e7 <= REACH_E7:
+        low_deg, high_deg = _least_and_greatest(lats[ping - 1], lats[ping])
+        reach_lon_e7 = REACH_E7 / math.cos(low_deg * RADIANS_PER_DEGREE)
+        bend_lon_e7, bend_lat_e7 = _bend_e7(east_e7, north_e7, low_deg, high_deg)
+        if abs(east_e7) + bend_lon_e7 <= reach_lon_e7 and abs(north_e7) + bend_lat_e7 <= REACH_E7:
+            continue
+        if low_deg > MAX_LINE_LAT_DEG:
             continue
         if is_too_fast(lon_e7, lat_e7, lons[ping], lats[ping], times[ping] - times[ping - 1], max_speed_mps):
             continue
         # Cut into pieces of which each fits into a square, or into several side by side if the line may bend far.
-        pieces = max(_pieces(east_e7, stray_lon_e7), _pieces(north_e7, stray_lat_e7))
+        pieces = max(_pieces(east_e7, bend_lon_e7, reach_lon_e7), _pieces(north_e7, bend_lat_e7, REACH_E7))
         across_e7, along_e7 = east_e7 / pieces, north_e7 / pieces
-        columns, rows = _squares(across_e7, stray_lon_e7), _squares(along_e7, stray_lat_e7)
+        columns, rows = _squares(across_e7, bend_lon_e7, reach_lon_e7), _squares(along_e7, bend_lat_e7, REACH_E7)
         slot, tick = times[ping] >> SLOT_BITS, (times[ping] >> tick_bits) - first_tick
         for square in range(pieces * columns * rows):
             piece, column, row = square // (columns * rows), square // rows % columns, square % rows
-            x = lon_e7 + across_e7 * (piece + 0.5) + REACH_E7 * (2 * column + 1 - columns)
+            x = lon_e7 + across_e7 * (piece + 0.5) + reach_lon_e7 * (2 * column + 1 - columns)
             y = lat_e7 + along_e7 * (piece + 0.5) + REACH_E7 * (2 * row + 1 - rows)
             x_e7, y_e7 = math.floor(shorter_way_e7(x)), math.floor(y)
             bucket = (bucket_of_cell(x_e7 >> CELL_BITS, y_e7 >> CELL_BITS, bits) + slot) & mask
@@ -246,12 +254,36 @@ def _put_lines(index: TrailIndex, first: int, end: int, places: Ints, entries: I
 
 
 @kernel
-def _pieces(length_e7: float, stray_e7: float) -> int:
-    """Into how many pieces a line is cut so that each fits into a square, or into two if it bends much."""
-    return math.ceil(abs(length_e7) / (2 * REACH_E7 - 2 * min(stray_e7 + 1, REACH_E7 / 2)))
+def _least_and_greatest(lat0_e7: int, lat1_e7: int) -> tuple[float, float]:
+    """How far from the equator, in degrees, a line comes at least and at most; at most MAX_LINE_LAT_DEG + 2."""
+    one, other = abs(int(lat0_e7)) / E7_PER_DEGREE, abs(int(lat1_e7)) / E7_PER_DEGREE
+    least = 0.0 if (lat0_e7 < 0) != (lat1_e7 < 0) else min(one, other)
+    return least, min(max(one, other), MAX_LINE_LAT_DEG + 2)
 
 
 @kernel
-def _squares(length_e7: float, stray_e7: float) -> int:
-    """How many squares beside one another cover a piece, what it may stray to both sides, and the rounding."""
-    return math.ceil((abs(length_e7) + 2 * (stray_e7 + 1)) / (2 * REACH_E7))
+def _bend_e7(east_e7: float, north_e7: float, low_deg: float, high_deg: float) -> tuple[float, float]:
+    """How far a line that is straight in an incident's plane may be beside one straight in longitude and latitude.
+
+    Twice what a geodesic is, e n tan(lat) / 4 in longitude and e^2 sin(lat) cos(lat) / 8 in latitude (the second
+    derivatives of the geodesic's equations), and what a plane about a place 100 km beside the line adds to that.
+    """
+    tangent, cosine = math.tan(high_deg * RADIANS_PER_DEGREE), math.cos(low_deg * RADIANS_PER_DEGREE)
+    sine = math.sin(high_deg * RADIANS_PER_DEGREE)
+    beside = 1 + 1e-10 * (north_e7 * north_e7 + east_e7 * east_e7 * cosine * cosine)
+    unit = RADIANS_PER_DEGREE / E7_PER_DEGREE
+    across_e7 = 2 * unit * abs(east_e7 * north_e7) * tangent / 4
+    along_e7 = 2 * unit * east_e7 * east_e7 * sine * cosine / 8
+    return across_e7 + beside * (1 + tangent), along_e7 + beside
+
+
+@kernel
+def _pieces(length_e7: float, bend_e7: float, reach_e7: float) -> int:
+    """Into how many pieces a line is cut so that each fits into a square, or into two if it bends much."""
+    return math.ceil(abs(length_e7) / (2 * reach_e7 - 2 * min(bend_e7 + 1, reach_e7 / 2)))
+
+
+@kernel
+def _squares(length_e7: float, bend_e7: float, reach_e7: float) -> int:
+    """How many squares beside one another cover a piece, what it may bend to both sides, and the rounding."""
+    return math.ceil((abs(length_e7) + 2 * (bend_e7 + 1)) / (2 * reach_e7))
