@@ -6,9 +6,14 @@ import sys
 import typer
 
 from app.failure import Failure
+from benchmarks.arrival import arrival
 from benchmarks.chaos.run import chaos
+from benchmarks.degrade import degrade
 from benchmarks.evidence import evidence
+from benchmarks.ingest import ingest
 from benchmarks.join import join
+from benchmarks.latency import latency
+from benchmarks.nation import nation
 from benchmarks.replay import replay
 from benchmarks.stream import stream
 from benchmarks.table import table
@@ -16,8 +21,13 @@ from benchmarks.trailstore import trailstore
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 cli.command("chaos")(chaos)
+cli.command("arrival")(arrival)
+cli.command("degrade")(degrade)
 cli.command("evidence")(evidence)
+cli.command("ingest")(ingest)
 cli.command("join")(join)
+cli.command("latency")(latency)
+cli.command("nation")(nation)
 cli.command("replay")(replay)
 cli.command("stream")(stream)
 cli.command("table")(table)

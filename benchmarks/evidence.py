@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from app.failure import Failure
 from benchmarks.machine import describe_machine
 from benchmarks.scenes.parameters import KINDS, Parameters, Tag
 from benchmarks.scenes.san_francisco import draw_san_francisco
@@ -108,12 +107,13 @@ def _of_world(world: World, standard: Profile, seed: int, progress: Progress) ->
             "over_2_min": _ratios(pairs, planted & (pairs.stay_s >= SHORT_STAY_S)),
         },
         "by_offence": {
-            kind.code: _of_offence(pairs, planted & (pairs.offence == row), rules) for row, kind in enumerate(KINDS)
+            kind.code: _of_offence(planted & (pairs.offence == row), rules) for row, kind in enumerate(KINDS)
         },
         "misleading": misleading(by_chance),
         "chance_evaluations": by_chance.size,
         "cllr": _rounded(cllr(of_planted, np.maximum(by_chance, _LEAST_RATIO))),
         "planted": int(planted.sum()),
+        "planted_with_a_ratio": int((planted & pairs.has_ratio).sum()),
         "planted_without_fixes": int((pairs.is_planted & ~pairs.is_covered).sum()),
         "crimes_per_day": _rounded(len(world.crimes) / _crime_days(world)),
         **_speed(world, standard),
@@ -131,7 +131,11 @@ def _of_rule(pairs: Pairs, said: Said, planted: Flags, wearer_days: float) -> di
 
 
 def _ratios(pairs: Pairs, planted: Flags) -> dict[str, Any]:
-    """Chance alerts, the best plain rule's over ours, at 95 % and 99 % of the planted offences; what they rest on."""
+    """Chance alerts, the best plain rule's over ours, at 95 % and 99 % of the planted offences; what they rest on.
+
+    Of pairs with enough days to compare with: the others have no ratio.
+    """
+    pairs, planted = pairs.only(pairs.has_ratio), planted[pairs.has_ratio]
     if not planted.any():
         return {"chance_ratio": None, "chance_ratio_99": None}
     plain, ours = of_plain_rule(pairs, planted, 0.95), of_ratio(pairs, planted, 0.95)
@@ -150,7 +154,7 @@ def _ratios(pairs: Pairs, planted: Flags) -> dict[str, Any]:
     }
 
 
-def _of_offence(pairs: Pairs, planted: Flags, rules: dict[str, Said]) -> dict[str, Any]:
+def _of_offence(planted: Flags, rules: dict[str, Said]) -> dict[str, Any]:
     if not planted.any():
         return {"planted": 0}
     shares = {
@@ -188,7 +192,7 @@ def _speed(world: World, standard: Profile) -> dict[str, Any]:
     taken_ms = list[float]()
     for crime in world.crimes[:200]:
         incident = incident_of(crime)
-        context = context_of(wearers[crime.offender], incident, standard, comparable_days_us(world, crime.from_us))
+        context = context_of(wearers[crime.offender], incident, standard, comparable_days_us(world, incident, standard))
         started = time.perf_counter()
         evaluate(context, incident, standard)
         taken_ms.append(1e3 * (time.perf_counter() - started))

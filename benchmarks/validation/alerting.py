@@ -18,11 +18,18 @@ class Threshold(NamedTuple):
 
 
 def of_ratio(pairs: Pairs, planted: Flags, share: float) -> Threshold:
-    """Give the likelihood ratio from which so much of the planted offences is alerted."""
-    least = float(np.quantile(pairs.standard.score[planted], 1 - share, method="lower"))
-    others = pairs.standard.score[~pairs.is_planted]
-    # From a ratio of 0 on everybody is alerted, near or not.
-    return Threshold(int((others >= least).sum()), least)
+    """Give the likelihood ratio from which so much of the planted offences is alerted.
+
+    With the profile's other conditions, present and for long enough, or without them, where those let too few pass or
+    more of the others: the plain rule has its choice of positions, too. Pairs with too little history have no ratio and
+    are none of these.
+    """
+    tried = list[Threshold]()
+    for ratio in (np.where(pairs.is_told, pairs.standard.score, 0.0), pairs.standard.score):
+        least = float(np.quantile(ratio[planted], 1 - share, method="lower"))
+        # From a ratio of 0 on everybody is alerted.
+        tried.append(Threshold(int((ratio[~pairs.is_planted] >= least).sum()), least))
+    return min(tried)
 
 
 def of_plain_rule(pairs: Pairs, planted: Flags, share: float) -> Threshold:

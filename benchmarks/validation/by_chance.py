@@ -36,7 +36,7 @@ def chance_ratios(world: World, profile: Profile, parameters: Parameters, seed: 
         kind = next(kind for kind in parameters.kinds if kind.code == reported.code)
         window_us = draw_window(draw, parameters, kind, at_us, at_us)
         incident = Incident(reported.lon_deg, reported.lat_deg, reported.code, *window_us)
-        weight = weight_of(wearers[row], incident, profile, comparable_days_us(world, incident.from_us))
+        weight = weight_of(wearers[row], incident, profile, comparable_days_us(world, incident, profile))
         ratios.append(ratio_of(weight, profile))
     return np.array(ratios)
 

@@ -163,7 +163,7 @@ def _unknown_r95_m(profile: Profile) -> dict[int, float]:
 def _thinned(fixes: Fixes, is_kept: Flags) -> Held:
     out = np.flatnonzero(~is_kept)
     return Held(
-        Fixes(*(column[is_kept] for column in fixes)),
+        Fixes._make(column[is_kept] for column in fixes),
         fixes.fixed_at_us[out],
         fixes.lon_e7[out] / 1e7,
         fixes.lat_e7[out] / 1e7,

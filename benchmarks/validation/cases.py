@@ -26,6 +26,7 @@ from matcher.profile import Profile
 from matcher.window import Bridges, Place
 
 DAY_US = 86_400_000_000
+_HOUR_US = 3_600_000_000
 R95_M = {kind.code: kind.position_r95_m for kind in KINDS}
 _CONTRACTORS = ("",)
 # About each comparable day, what mobility can look at.
@@ -74,7 +75,7 @@ def context_of(wearer: Wearer, incident: Incident, profile: Profile, days_us: Lo
     bounds, time_us = context_bounds(incident, profile), wearer.pings.fixed_at_us
     first, end = np.searchsorted(time_us, (bounds.from_us, bounds.to_us + 1)).tolist()
     return Context(
-        Pings(*(column[first:end] for column in wearer.pings)),
+        Pings._make(column[first:end] for column in wearer.pings),
         Fittings(np.array([bounds.history_from_us]), np.array([bounds.to_us]), _CONTRACTORS),
         NO_EVENTS,
         np.empty(0, np.int64),
@@ -83,18 +84,20 @@ def context_of(wearer: Wearer, incident: Incident, profile: Profile, days_us: Lo
     )
 
 
-def comparable_days_us(world: World, from_us: int) -> Longs:
-    """Give the shifts to other days.
+def comparable_days_us(world: World, incident: Incident, profile: Profile) -> Longs:
+    """Give the shifts to comparable times.
 
-    In a town those before, as the service takes them. San Francisco's trails end after 16 days, so there all the days
-    that there are stand for a life: those after the crime too.
+    In a town the days before, as the service takes them. San Francisco's trails end after 16 days, with long gaps in
+    each: there all windows of that length that do not overlap stand for a life, after the crime too and at any hour.
     """
     first = min(int(reported.fixed_at_us[0]) for reported in world.reported if reported.fixed_at_us.size)
     last = max(int(reported.fixed_at_us[-1]) for reported in world.reported if reported.fixed_at_us.size)
-    before = np.arange(-((from_us - first) // DAY_US), 0, dtype=np.int64)
+    when = padded_window(incident, profile)
     if world.name == "town":
-        return before * DAY_US
-    return np.append(before, np.arange(1, (last - from_us) // DAY_US + 1, dtype=np.int64)) * DAY_US
+        return np.arange(-((when.start_us - first) // DAY_US), 0, dtype=np.int64) * DAY_US
+    step_us = -(-(when.end_us - when.start_us) // _HOUR_US) * _HOUR_US
+    before, after = (when.start_us - first) // step_us, (last - when.end_us) // step_us
+    return np.append(np.arange(-before, 0), np.arange(1, after + 1)).astype(np.int64) * step_us
 
 
 def place_of(incident: Incident, profile: Profile) -> Place:

@@ -16,6 +16,7 @@ from benchmarks.validation.cases import (
     wearer_of,
     weight_of,
 )
+from matcher.chance import LEAST_DAYS
 from matcher.evidence import Evidence
 from matcher.incidents import Incidents
 from matcher.join import space_time_join
@@ -55,6 +56,8 @@ class Pairs(NamedTuple):
     is_covered: Flags  # (P,)
     stay_s: Floats  # (P,) of the offender, whoever the pair's wearer is
     offence: Longs  # (P,) row of KINDS
+    has_ratio: Flags  # (P,) enough days to compare with
+    is_told: Flags  # (P,) by the standard profile but for its ratio: present, and for long enough
     nearest_m: Floats  # (P, MOST_PINGS) distances of the nearest fixes in the padded window, rising
     standard: Said
     moj_compatible: Said
@@ -62,8 +65,8 @@ class Pairs(NamedTuple):
 
     def only(self, wanted: Flags) -> "Pairs":
         """Give some of the pairs."""
-        rows = [column[wanted] for column in self[:7]]
-        return Pairs(*rows, *(Said(*(column[wanted] for column in said)) for said in self[7:]))  # type: ignore[arg-type]
+        rows = [column[wanted] for column in self[:9]]
+        return Pairs(*rows, *(Said(*(column[wanted] for column in said)) for said in self[9:]))  # type: ignore[arg-type]
 
 
 def pairs_of(world: World, standard: Profile, advance: Callable[[int], None]) -> Pairs:
@@ -76,17 +79,20 @@ def pairs_of(world: World, standard: Profile, advance: Callable[[int], None]) ->
     columns = list[list[float]]()
     nearest, said = list[Floats](), list[tuple[tuple[bool, bool, float], ...]]()
     for number, crime in enumerate(world.crimes):
-        incident, days_us = incident_of(crime), comparable_days_us(world, crime.from_us)
+        incident = incident_of(crime)
+        days_us = comparable_days_us(world, incident, standard)
         for wearer in sorted(near[number] | {crime.offender}):
-            columns.append(_truth(number, wearer, crime, world.reported[crime.offender]))
             nearest.append(_nearest_m(world.reported[wearer], crime))
             evidence = weigh(context_of(wearers[wearer], incident, standard, days_us), incident, standard)
-            ratio = ratio_of(weight_of(wearers[wearer], incident, standard, days_us), standard)
+            weight = weight_of(wearers[wearer], incident, standard, days_us)
+            truth = _truth(number, wearer, crime, world.reported[crime.offender])
+            is_told = evidence.verdict == PRESENT and evidence.inside_s >= standard.circle(crime.code).min_stay_s
+            columns.append([*truth, weight.at_crime == 0 or weight.days >= LEAST_DAYS, is_told])
             plain = [
                 _said(weigh(context_of(wearers[wearer], incident, rule, days_us), incident, rule), rule, None)
                 for rule in (MOJ_COMPATIBLE, RADIUS_100M)
             ]
-            said.append((_said(evidence, standard, ratio), *plain))
+            said.append((_said(evidence, standard, ratio_of(weight, standard)), *plain))
         advance(1)
     table, told = np.array(columns), np.array(said)
     rules = [Said(told[:, rule, 0] > 0, told[:, rule, 1] > 0, told[:, rule, 2]) for rule in range(3)]
@@ -97,6 +103,8 @@ def pairs_of(world: World, standard: Profile, advance: Callable[[int], None]) ->
         table[:, 3] > 0,
         table[:, 4],
         table[:, 5].astype(np.int64),
+        table[:, 6] > 0,
+        table[:, 7] > 0,
         np.array(nearest),
         *rules,
     )
