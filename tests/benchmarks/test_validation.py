@@ -1,0 +1,111 @@
+"""The figures of merit by hand, and on one small town what the model promises."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.scenes.parameters import Parameters
+from benchmarks.scenes.towns import draw_town
+from benchmarks.scenes.world import World
+from benchmarks.validation.alerting import chance_ratio, of_plain_rule, of_ratio
+from benchmarks.validation.by_chance import BOUNDS, chance_ratios, misleading
+from benchmarks.validation.calibration import held_in_town, predict
+from benchmarks.validation.exclusion import excluded_far, wrongly_excluded
+from benchmarks.validation.metrics import bins_of, cllr, ece, pr_auc, worst_bin
+from benchmarks.validation.pairs import MOST_PINGS, Pairs, Said, pairs_of
+from matcher.profile import STANDARD
+
+BY = Parameters(history_days=16, offence_days=2)
+
+
+@pytest.fixture(scope="module")
+def town() -> World:
+    return draw_town(7, wearers=5, offences=15, parameters=BY)
+
+
+def test_average_precision_is_as_by_hand() -> None:
+    is_true = np.array([True, False, True, False])
+    assert pr_auc(np.array([0.9, 0.8, 0.7, 0.6]), is_true) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    assert pr_auc(np.array([0.6, 0.7, 0.8, 0.9]), is_true) == pytest.approx(0.5 * 1 / 2 + 0.5 * 2 / 4)
+    assert pr_auc(np.array([1.0, 1.0, 1.0, 1.0]), is_true) == pytest.approx(0.5)
+    assert math.isnan(pr_auc(np.array([1.0]), np.array([False])))
+
+
+def test_calibration_error_is_the_mean_over_bins_of_equal_count() -> None:
+    predicted = np.array([0.1] * 5 + [0.2] * 5 + [0.9] * 10)
+    came_true = np.array([False] * 4 + [True] + [True] * 5 + [True] * 10)
+    bins = bins_of(predicted, came_true, 4)
+    assert bins.pairs.tolist() == [5, 5, 5, 5]
+    assert bins.observed == pytest.approx([0.2, 1.0, 1.0, 1.0])
+    assert ece(bins) == pytest.approx((0.1 + 0.8 + 0.1 + 0.1) / 4)
+    assert worst_bin(bins, 5) == pytest.approx(0.8)
+    assert math.isnan(worst_bin(bins, 6))
+    with pytest.raises(ValueError, match="3 predictions do not fill 4 bins"):
+        bins_of(predicted[:3], came_true[:3], 4)
+
+
+def test_the_cost_of_ratios_is_that_of_brummer() -> None:
+    assert cllr(np.ones(3), np.ones(2)) == pytest.approx(1)
+    assert cllr(np.array([3.0]), np.array([1 / 3])) == pytest.approx(math.log2(4 / 3))
+    assert cllr(np.array([1.0, 3.0]), np.array([0.0])) == pytest.approx((1 + math.log2(4 / 3)) / 4)
+    assert cllr(np.array([0.0]), np.array([1.0])) == math.inf
+    assert math.isnan(cllr(np.empty(0), np.ones(1)))
+
+
+def test_the_plain_rule_is_set_as_well_as_it_can_be_and_ours_by_its_ratio() -> None:
+    # Two offenders with two fixes near; one of the others had one fix nearer, another many not so near.
+    nearest_m = np.full((5, MOST_PINGS), 1e9)
+    nearest_m[0, :2], nearest_m[1, :2] = (10, 30), (20, 40)
+    nearest_m[2, :1], nearest_m[3, :3], nearest_m[4, :1] = (5,), (39, 41, 41), (19,)
+    is_planted = np.array([True, True, False, False, False])
+    ratio = np.array([90.0, 8.0, 0.0, 9.0, 7.0])
+    said = Said(is_planted, is_planted, ratio)
+    rows, everybody = np.arange(5), np.ones(5, np.bool_)
+    pairs = Pairs(
+        rows, rows, is_planted, everybody, np.full(5, 60.0), rows, everybody, everybody, nearest_m, said, said, said
+    )
+    assert of_plain_rule(pairs, is_planted, 0.95) == (0, 40.0, 2)
+    assert of_ratio(pairs, is_planted, 0.95)[:2] == (1, 8.0)
+    assert chance_ratio(pairs, is_planted, 0.95) == 0
+    # Who is not present for long enough is not told of, so that the ratio need not tell them apart.
+    told = pairs._replace(is_told=np.array([True, True, True, False, True]))
+    assert of_ratio(told, is_planted, 0.95)[:2] == (0, 8.0)
+
+
+def test_by_chance_a_ratio_is_reached_no_more_often_than_it_says(town: World) -> None:
+    ratios = chance_ratios(town, STANDARD, BY, seed=1, count=400)
+    assert 0.02 < np.mean(ratios > 0) < 0.9
+    shares = misleading(ratios)
+    assert all(shares[f"{bound:g}"] <= 1 / bound for bound in BOUNDS)
+    # The day of the crime counts as one of the days: with nearly nothing instead, chance misleads.
+    without = replace(STANDARD, telling=replace(STANDARD.telling, ordinary_days=1e-4))
+    assert misleading(chance_ratios(town, without, BY, seed=1, count=400))["1000"] > 1 / 1_000
+
+
+def test_offenders_are_found_and_most_alerted_and_few_others(town: World) -> None:
+    done = list[int]()
+    pairs = pairs_of(town, STANDARD, done.append)
+    planted = pairs.is_planted & pairs.is_covered
+    assert sum(done) == len(town.crimes) == int(pairs.is_planted.sum())
+    assert pairs.standard.is_found[planted].mean() >= 0.9
+    assert pairs.standard.is_alerted[planted].mean() >= 0.8
+    assert pairs.radius_100m.is_alerted[planted].mean() >= 0.9
+    others = ~pairs.is_planted
+    assert pairs.standard.is_alerted[others].sum() <= pairs.radius_100m.is_alerted[others].sum()
+    assert np.all(np.diff(pairs.nearest_m, axis=1) >= 0)
+
+
+def test_who_was_there_is_not_excluded_and_who_was_far_away_is(town: World) -> None:
+    assert wrongly_excluded(town, STANDARD, BY, seed=1, scenes=300) == 0
+    far = excluded_far(town, STANDARD, BY, seed=1, scenes=40)
+    assert far.scenes == 40
+    assert far.excluded >= 34
+
+
+def test_between_fixes_probabilities_come_true(town: World) -> None:
+    found = predict(held_in_town(town, STANDARD, 1, 400), STANDARD, 50.0, 1, 600)
+    assert found.probability.size == 600
+    assert 0.02 <= found.probability.min() <= found.probability.max() <= 0.98
+    assert ece(bins_of(found.probability, found.came_true)) <= 0.1
