@@ -236,16 +236,20 @@ def _reliability(found: Predictions, part: Flags) -> dict[str, Any]:
 def _exclusion(standard: Profile, seed: int, scenes: int, progress: Progress) -> dict[str, Any]:
     """Lives without offences, with and without outliers; every moment of them a presence somewhere."""
     task = progress.add_task("exclusion", total=3)
-    quiet = Parameters(history_days=10, offence_days=0)
+    quiet = Parameters(history_days=5, offence_days=0)
     result: dict[str, Any] = {"exclusion_scenes": scenes}
     for key, share in (("wrongly_excluded", 0.0), ("wrongly_excluded_outliers", quiet.tag.outlier_share)):
         by = replace(quiet, tag=replace(Tag(), outlier_share=share))
-        world = draw_town(seed + 1_000, 20, 0, by)
+        world = draw_town(seed + 1_000, 40, 0, by)
         result[key] = wrongly_excluded(world, standard, by, seed, scenes) if scenes else None
         progress.advance(task)
     far = excluded_far(world, standard, quiet, seed, _FAR_SCENES)
     progress.advance(task)
-    return result | {"excluded_far": _rounded(far.excluded / far.scenes), "far_scenes": far.scenes}
+    return result | {
+        "excluded_far": _rounded(far.excluded / far.scenes),
+        "far_scenes": far.scenes,
+        "excluded_far_with_mute_tags": _rounded(far.excluded_of_all / far.all_scenes),
+    }
 
 
 def _wearer_days(world: World) -> float:

@@ -29,6 +29,7 @@ MOVING_M = 50.0
 _HALF_SECOND_US = 500_000
 _PHONES_HOLD = 0.68  # what Android and iOS state is meant to hold so many positions
 _OFF_ROUTE_M = 100.0
+_CIRCLES = 8  # about each moment of the phones, which are few
 
 
 class Predictions(NamedTuple):
@@ -126,9 +127,11 @@ def held_on_taxis(directory: File, taxis: int, seed: int, profile: Profile) -> I
 
 
 def held_on_phones(directory: File, profile: Profile) -> Iterator[Held]:
-    """Phones on scripted trips, thinned to a fix a minute; where they were is the nearest point of the route.
+    """Phones on scripted trips, thinned to a fix a minute; eight circles a moment.
 
-    Left-out fixes over 100 m off the route are none of a trip. Raises Failure if the files are not there.
+    The truth is the nearest point of the route, which takes away what a fix is off across it, not along it.
+
+    Left-out fixes over 100 m off it are none of a trip. Raises Failure if the files are not there.
     """
     pings, route = (
         directory / "mobilitynet_phone_pings.parquet",
@@ -151,7 +154,9 @@ def held_on_phones(directory: File, profile: Profile) -> Iterator[Held]:
             level=_PHONES_HOLD,
             unknown_r95_m=_unknown_r95_m(profile),
         )
-        yield _on_route(_thinned(fixes, _once_a_minute(fixes.fixed_at_us)), lines)
+        held = _on_route(_thinned(fixes, _once_a_minute(fixes.fixed_at_us)), lines)
+        for _ in range(_CIRCLES):
+            yield held
 
 
 def _unknown_r95_m(profile: Profile) -> dict[int, float]:

@@ -22,10 +22,15 @@ _SOUND = np.empty((0, 2), np.int64)
 
 
 class Far(NamedTuple):
-    """Wearers with minute fixes, never within 5 km of a crime throughout its padded window."""
+    """Wearers with minute fixes, never within 5 km of a crime throughout its padded window.
+
+    Without and with those whose tags never state an accuracy, whom nothing can exclude.
+    """
 
     excluded: int
     scenes: int
+    excluded_of_all: int
+    all_scenes: int
 
 
 def wrongly_excluded(world: World, profile: Profile, parameters: Parameters, seed: int, scenes: int) -> int:
@@ -55,7 +60,7 @@ def excluded_far(world: World, profile: Profile, parameters: Parameters, seed: i
     """
     wearers = [wearer_of(reported, profile) for reported in world.reported]
     draw = np.random.default_rng([seed, 42])
-    excluded = tried = 0
+    excluded = stating = excluded_of_all = tried = 0
     while tried < scenes:
         row = int(draw.integers(len(wearers)))
         kind = parameters.kinds[draw.integers(len(parameters.kinds))]
@@ -68,9 +73,11 @@ def excluded_far(world: World, profile: Profile, parameters: Parameters, seed: i
         x_m, y_m = _far_from(draw, world, row, when.start_us, when.end_us)
         lon_e7, lat_e7 = world.plane.to_e7(np.array([x_m]), np.array([y_m]))
         far = incident._replace(lon_deg=float(lon_e7[0] / 1e7), lat_deg=float(lat_e7[0] / 1e7))
-        excluded += _is_excluded(wearers[row], far, profile)
-        tried += 1
-    return Far(excluded, tried)
+        is_excluded = _is_excluded(wearers[row], far, profile)
+        is_stating = bool((wearers[row].pings.accuracy_cm > 0).any())
+        excluded, stating = excluded + (is_excluded and is_stating), stating + is_stating
+        excluded_of_all, tried = excluded_of_all + is_excluded, tried + 1
+    return Far(excluded, stating, excluded_of_all, tried)
 
 
 def _is_excluded(wearer: Wearer, incident: Incident, profile: Profile) -> bool:
