@@ -20,7 +20,7 @@ NONE = no_hits()
 class Arrivals:
     """An index to which incidents come one at a time. What is kept from one to the next is room, so: for one thread.
 
-    A lookup takes microseconds, most of them for the call (docs/decisions/0009-the-index-of-trails.md).
+    A lookup takes microseconds, most of them for the call (docs/decisions/0010-the-index-of-trails.md).
     """
 
     def __init__(self, index: TrailIndex, between: Between | None = None) -> None:
@@ -74,5 +74,5 @@ class Arrivals:
 
 
 def _one_incident(lon_deg: float, lat_deg: float, radius_m: float, from_us: int, to_us: int) -> Incidents:
-    places = (np.array([value], dtype=np.float64) for value in (lon_deg, lat_deg, radius_m))
-    return Incidents(*places, *(np.array([time_us], dtype=np.int64) for time_us in (from_us, to_us)))
+    lon, lat, radius = (np.array([value], dtype=np.float64) for value in (lon_deg, lat_deg, radius_m))
+    return Incidents(lon, lat, radius, np.array([from_us], dtype=np.int64), np.array([to_us], dtype=np.int64))

@@ -36,7 +36,7 @@ def join_indexed(index: TrailIndex, incidents: Incidents, rule: LineRule, thread
     if len(edges) <= 2 or threads == 1:
         return _look_up(index, incidents, rule, 0, size, too_wide), too_wide
     with ThreadPoolExecutor(threads) as pool:
-        parts = pool.map(lambda edge: _look_up(index, incidents, rule, *edge, too_wide), pairwise(edges))
+        parts = pool.map(lambda edge: _look_up(index, incidents, rule, edge[0], edge[1], too_wide), pairwise(edges))
         return Hits._make(np.concatenate(columns) for columns in zip(*parts, strict=True)), too_wide
 
 

@@ -13,7 +13,7 @@ def sort_runs(numbers: Longs, scratch: Longs, begin: int, end: int) -> None:
     """Sort numbers[begin:end] by merging neighbouring runs (D. Knuth, TAOCP vol. 3, 5.2.4, natural merges).
 
     `scratch` is as long as the stretch or longer. Cost: one pass, and one more for each doubling of the number of runs.
-    Quicksort took twice as long on what is looked up here (docs/decisions/0009-the-index-of-trails.md).
+    Quicksort took twice as long on what is looked up here (docs/decisions/0010-the-index-of-trails.md).
     """
     runs = 2
     while runs > 1:

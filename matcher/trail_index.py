@@ -7,7 +7,7 @@ may share buckets; what is found there is compared with place and time, which st
 
 Every ping has an entry. A line between two pings that is short is found by the ping that it ends at, a little further
 from the incident. A longer one is covered with squares, and has an entry for the middle of each
-(docs/decisions/0009-the-index-of-trails.md).
+(docs/decisions/0010-the-index-of-trails.md).
 """
 
 import math
@@ -74,7 +74,7 @@ def trail_index(trails: Trails, between: Between | None = None, threads: int = 1
 
     The same whatever the number of threads. It refers to the trails and does not copy them. Memory: 17 to 18 bytes a
     ping, and 16 for each square of a line that moves on; while it is built 1 to 2 bytes a ping more for each thread.
-    Cost: two passes over the pings (docs/decisions/0009-the-index-of-trails.md).
+    Cost: two passes over the pings (docs/decisions/0010-the-index-of-trails.md).
 
     Raises ValueError if the trails are not as `Trails` says, or need more than 2**31 entries.
     """
