@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from app.failure import Failure
 from app.times import to_datetime, to_us
+from benchmarks.idle import wait_until_idle
 from benchmarks.parties import FORCE, Keys
 from benchmarks.patient_client import PatientClient
 from benchmarks.story import Meeting, Meetings, Report, Story
@@ -20,9 +21,6 @@ ARROW = "application/vnd.apache.arrow.stream"
 # Batches that are on their way at one time: the order of arrival is that of the story, but for so many neighbours.
 IN_FLIGHT = 4
 _RECORDS_A_BODY = 1_000
-_WAITING = ("batches", "arrivals", "rejoins", "due", "undispatched")
-_IDLE_POLL_S = 0.1
-_STUCK_S = 300.0  # so long without anything getting less, and the matcher is given up
 
 
 class Played(NamedTuple):
@@ -137,28 +135,7 @@ class Player:
 
     async def wait_until_idle(self) -> None:
         """Return when nothing waits to be matched or told."""
-        matcher = await self._ask_matcher()
-        self.backlog = matcher["batches"]
-        least = most = _count_waiting(matcher)
-        since_s = time.monotonic()
-        while waiting := _count_waiting(matcher):
-            most = max(most, waiting)
-            self._tell("matching", 1 - waiting / most)
-            if waiting < least:
-                least, since_s = waiting, time.monotonic()
-            elif time.monotonic() - since_s > _STUCK_S:
-                raise Failure(f"the matcher does not get on: {matcher}")
-            await asyncio.sleep(_IDLE_POLL_S)
-            matcher = await self._ask_matcher()
-
-    async def _ask_matcher(self) -> dict[str, Any]:
-        readiness: dict[str, Any] = await self._force.get("/health/readiness")
-        matcher: dict[str, Any] = readiness["matcher"]
-        return matcher
-
-
-def _count_waiting(matcher: dict[str, Any]) -> int:
-    return sum(matcher[kind] for kind in _WAITING)
+        self.backlog = await wait_until_idle(self._force, lambda done: self._tell("matching", done))
 
 
 async def _post_all(client: PatientClient, path: str, records: list[dict[str, Any]]) -> None:

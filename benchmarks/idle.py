@@ -1,0 +1,44 @@
+"""Waiting until the matcher has nothing left to do."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from app.failure import Failure
+from benchmarks.patient_client import PatientClient
+
+_WAITING: Final = ("batches", "arrivals", "rejoins", "due", "undispatched")
+_POLL_S: Final = 0.1
+_STUCK_S: Final = 300.0  # so long without anything getting less, and the matcher is given up
+
+
+async def wait_until_idle(client: PatientClient, tell: Callable[[float], None]) -> int:
+    """Return when nothing waits to be matched or told; gives the batches that waited at first.
+
+    `tell` hears how much of it is done, 0 to 1. Raises Failure if for five minutes nothing gets less.
+    """
+    matcher = await _ask(client)
+    backlog = int(matcher["batches"])
+    least = most = _count(matcher)
+    since_s = time.monotonic()
+    while waiting := _count(matcher):
+        most = max(most, waiting)
+        tell(1 - waiting / most)
+        if waiting < least:
+            least, since_s = waiting, time.monotonic()
+        elif time.monotonic() - since_s > _STUCK_S:
+            raise Failure(f"the matcher does not get on: {matcher}")
+        await asyncio.sleep(_POLL_S)
+        matcher = await _ask(client)
+    return backlog
+
+
+async def _ask(client: PatientClient) -> dict[str, Any]:
+    readiness: dict[str, Any] = await client.get("/health/readiness")
+    matcher: dict[str, Any] = readiness["matcher"]
+    return matcher
+
+
+def _count(matcher: dict[str, Any]) -> int:
+    return sum(matcher[kind] for kind in _WAITING)

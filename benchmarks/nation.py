@@ -1,0 +1,244 @@
+"""`python -m benchmarks nation`: a day of a whole country, replayed as fast as it goes."""
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.times import to_datetime
+from benchmarks.deliveries import IN_FLIGHT, Delivery, as_arrow, send
+from benchmarks.idle import wait_until_idle
+from benchmarks.ingest import fit
+from benchmarks.machine import describe_machine
+from benchmarks.memory import metering
+from benchmarks.minute_fixes import DAY_US, ROW, Rows, minute_fixes
+from benchmarks.parties import FORCE, Keys
+from benchmarks.patient_client import PatientClient
+from benchmarks.service_process import own_state_dir, prepare, serving
+from matcher.incidents import Incidents
+from matcher.join import space_time_join
+from matcher.trails import trails_from_columns
+
+_BATCH_PINGS: Final = 5_000
+_DAY_S: Final = 86_400
+# Of the crimes so many are where and when a tag is; the others are some kilometres off everybody's way.
+_PLANTED: Final = 0.15
+_NEAR_M: Final = 400.0
+_REPORTED_AFTER_US: Final = 3_600_000_000
+
+# What people watch goes to stderr, so that stdout holds nothing but the result.
+_console = Console(stderr=True)
+Tell = Callable[[str, float], None]
+
+
+class Crimes(NamedTuple):
+    """N crimes of the day, by the moment of their report."""
+
+    lon_e7: NDArray[np.int64]
+    lat_e7: NDArray[np.int64]
+    from_us: NDArray[np.int64]
+    to_us: NDArray[np.int64]
+
+
+class Scene(NamedTuple):
+    """The day, and what is stored before it begins."""
+
+    rows: Rows
+    crimes: Crimes
+    history: list[Rows]
+
+
+def nation(
+    *,
+    devices: Annotated[int, typer.Option(min=10, max=20_000, help="Tags that fix once a minute.")] = 12_000,
+    incidents: Annotated[int, typer.Option(min=10, help="Crimes of the day.")] = 3_000,
+    history_days: Annotated[int, typer.Option(min=0, max=90, help="Before it, for each wearer near a crime.")] = 28,
+    history_every_s: Annotated[int, typer.Option(min=60, help="Seconds between fixes of the history.")] = 120,
+    seed: Annotated[int, typer.Option(help="What everything is drawn from.")] = 1,
+    without: Annotated[bool, typer.Option(help="Once more by the profile radius-100m, without the evidence.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Send a day's pings in the order of arrival and report its crimes an hour after each, as fast as it goes.
+
+    Real time is a day over the time from the first ping until nothing waits any more. Client, service and database
+    share the machine. Exit 1: pings were lost.
+    """
+    os.environ["TRAILMATCH_SEAL_AFTER_HOURS"] = "100000"
+    machine = describe_machine()
+    scene = _scene(np.random.default_rng(seed), devices, incidents, history_days, history_every_s)
+    result = _run(scene, devices, history_days, "standard")
+    if without:
+        result |= {f"{name}_without_evidence": value for name, value in _run(scene, devices, 0, "radius-100m").items()}
+    result |= {"pings": int(scene.rows.size), "incidents": incidents, "history_pings": _size(scene), "seed": seed}
+    typer.echo(json.dumps(result | machine) if as_json else "\n".join(f"{n:40} {v}" for n, v in result.items()))
+    raise typer.Exit(0 if result["accepted"] == scene.rows.size else 1)
+
+
+def _size(scene: Scene) -> int:
+    return sum(part.size for part in scene.history)
+
+
+def _scene(rng: np.random.Generator, devices: int, incidents: int, history_days: int, every_s: int) -> Scene:
+    today = int(datetime.now(UTC).timestamp() * 1e6) // DAY_US
+    rows = minute_fixes(devices, today - 1, rng)
+    crimes = _crimes(rows, incidents, rng)
+    near = _near(rows, crimes)
+    return Scene(rows, crimes, list(_history(rows, near, today - 1, history_days, every_s, rng)))
+
+
+def _crimes(rows: Rows, incidents: int, rng: np.random.Generator) -> Crimes:
+    at = rng.integers(0, rows.size, incidents)
+    is_planted = rng.random(incidents) < _PLANTED
+    spread_e7 = np.where(is_planted, 500, 400_000)
+    moment_us = rows["fixed_at"][at].astype(np.int64)
+    half_us = rng.integers(5, 360, incidents) * 60_000_000
+    crimes = Crimes(
+        rows["lon_e7"][at] + np.rint(rng.normal(0, spread_e7)).astype(np.int64),
+        rows["lat_e7"][at] + np.rint(rng.normal(0, spread_e7)).astype(np.int64),
+        moment_us - half_us,
+        moment_us + half_us,
+    )
+    order = np.argsort(crimes.to_us, kind="stable")
+    return Crimes(*(column[order] for column in crimes))
+
+
+def _near(rows: Rows, crimes: Crimes) -> NDArray[np.int64]:
+    """Give the tags that come near a crime in its time, and may become matches."""
+    trails = trails_from_columns(rows["device_id"], rows["fixed_at"].astype(np.int64), rows["lon_e7"], rows["lat_e7"])
+    circles = Incidents(
+        crimes.lon_e7 / 1e7,
+        crimes.lat_e7 / 1e7,
+        np.full(crimes.to_us.size, _NEAR_M),
+        crimes.from_us - 900_000_000,
+        crimes.to_us + 900_000_000,
+    )
+    return np.unique(space_time_join(trails, circles).device)
+
+
+def _history(
+    rows: Rows, near: NDArray[np.int64], day: int, days: int, every_s: int, rng: np.random.Generator
+) -> Iterator[Rows]:
+    """The days before, for these tags: at home, where the day begins, an hour of all of them at a time."""
+    first = rows[: rows.size // 1_440]
+    home = {int(row["device_id"]): (int(row["lon_e7"]), int(row["lat_e7"])) for row in first}
+    home_e7 = np.array([home[int(device)] for device in near], np.int64).reshape(-1, 2)
+    moments = np.arange(0, 3_600, every_s) * 1_000_000
+    for hour in range(days * 24 if near.size else 0):
+        at_us = (day - days) * DAY_US + hour * 3_600_000_000 + moments
+        part = np.zeros((moments.size, near.size), ROW)
+        part["device_id"] = near
+        part["fixed_at"] = at_us.view("M8[us]")[:, None]
+        part["source"] = 1
+        part["lon_e7"] = home_e7[:, 0] + rng.normal(0, 300, part.shape)
+        part["lat_e7"] = home_e7[:, 1] + rng.normal(0, 300, part.shape)
+        part["accuracy_cm"] = 800
+        yield part.reshape(-1)
+
+
+def _run(scene: Scene, devices: int, history_days: int, profile: str) -> dict[str, Any]:
+    with own_state_dir() as state_dir:
+        keys = prepare(state_dir)
+        with serving(state_dir, keys.force) as service, metering(service.process.pid) as meter, _progress() as tell:
+            measured = asyncio.run(_play(scene, service.address, keys, devices, history_days, profile, tell))
+        return measured | {"peak_rss_mb": meter.peak.service_mb, "postgres_peak_rss_mb": meter.peak.postgres_mb}
+
+
+async def _play(
+    scene: Scene, address: str, keys: Keys, devices: int, history_days: int, profile: str, tell: Tell
+) -> dict[str, Any]:
+    async with PatientClient(address, keys.contractor) as contractor, PatientClient(address, keys.force) as force:
+        tell("fitting", 0.0)
+        first_us = int(scene.rows["fixed_at"].min().astype(np.int64))
+        await fit(contractor, devices, first_us - (history_days + 1) * DAY_US)
+        if history_days:
+            tell("storing history", 0.0)
+            await send(contractor, (as_arrow(rows) for rows in scene.history), lambda _: None)
+        await wait_until_idle(force, lambda done: tell("matching", done))
+        began_s = time.perf_counter()
+        accepted = await _send_day(scene, contractor, force, profile, tell)
+        sending_s = time.perf_counter() - began_s
+        backlog = await wait_until_idle(force, lambda done: tell("matching", done))
+        seconds = time.perf_counter() - began_s
+        return {
+            "times_real_time": round(_DAY_S / seconds, 1),
+            "seconds": round(seconds, 1),
+            "sending_s": round(sending_s, 1),
+            "backlog_batches": backlog,
+            "accepted": accepted,
+            "matches": len(await force.get_all("matches")),
+            "alerts": len(await force.get_all("alerts")),
+        }
+
+
+async def _send_day(scene: Scene, contractor: PatientClient, force: PatientClient, profile: str, tell: Tell) -> int:
+    accepted = 0
+    steps = _steps(scene, profile, tell)
+
+    async def take_steps() -> None:
+        nonlocal accepted
+        for step in steps:
+            if isinstance(step, Delivery):
+                receipt = await contractor.post("/v1/pings", step.content, step.media_type)
+                accepted += receipt["accepted"]
+            else:
+                await force.post("/v1/incidents", step)
+
+    async with asyncio.TaskGroup() as senders:
+        for _ in range(IN_FLIGHT):
+            senders.create_task(take_steps())
+    return accepted
+
+
+def _steps(scene: Scene, profile: str, tell: Tell) -> Iterator[Delivery | bytes]:
+    """The day in its order: batches of pings, and each crime an hour after its end."""
+    rows, crimes = scene.rows, scene.crimes
+    reported = 0
+    for start in range(0, rows.size, _BATCH_PINGS):
+        batch = rows[start : start + _BATCH_PINGS]
+        until_us = int(batch["fixed_at"].max().astype(np.int64)) - _REPORTED_AFTER_US
+        upto = int(np.searchsorted(crimes.to_us, until_us, side="right"))
+        if upto > reported:
+            yield _reports(crimes, range(reported, upto), profile)
+            reported = upto
+        tell("a day", start / rows.size)
+        yield as_arrow(batch)
+    if reported < crimes.to_us.size:
+        yield _reports(crimes, range(reported, crimes.to_us.size), profile)
+
+
+def _reports(crimes: Crimes, numbers: range, profile: str) -> bytes:
+    return msgspec.json.encode(
+        [
+            {
+                "force": FORCE,
+                "reference": f"N/{number}",
+                "offence": "BIAD",
+                "from": to_datetime(int(crimes.from_us[number])).isoformat(),
+                "to": to_datetime(int(crimes.to_us[number])).isoformat(),
+                "lon": int(crimes.lon_e7[number]) / 1e7,
+                "lat": int(crimes.lat_e7[number]) / 1e7,
+                "profile": profile,
+            }
+            for number in numbers
+        ]
+    )
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Tell]:
+    """A bar for what is being done, on a terminal only."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_console, disable=not _console.is_terminal) as progress:
+        task = progress.add_task("starting", total=1.0)
+        yield lambda doing, done: progress.update(task, description=doing, completed=done)
