@@ -36,7 +36,7 @@ LOCK_LATE = "SELECT count(pg_advisory_xact_lock(2, day)) FROM unnest($1::int[]) 
 async def write_late(connection: Connection, batch: Sorted, days: list[int], batch_id: int) -> Written:
     """Write fixes of these dropped days, within a transaction that holds the days' locks."""
     if not batch.pings.size:
-        return Written(batch.pings, 0, 0)
+        return Written(batch.pings, batch.others, 0, 0)
     await connection.execute(LOCK_LATE, days)
     stored = await _read_stored(connection, batch.pings)
     known, known_stored = _places_of_equal_keys(batch.pings, stored)
@@ -51,8 +51,9 @@ async def write_late(connection: Connection, batch: Sorted, days: list[int], bat
     await _put(connection, rows_of(batch.pings[is_changed], batch_id))
     # What was there before comes first, so that a fix of ours that equals it is no conflict.
     beside = [stored[is_winner], rows_of(sent[~is_winner], batch_id), rows_of(batch.others, batch_id)]
-    conflicts = await put_beside(connection, np.concatenate(beside), batch_id)
-    return Written(batch.pings[is_changed], int(np.count_nonzero(is_new)), int(np.count_nonzero(is_winner)) + conflicts)
+    put = await put_beside(connection, np.concatenate(beside), batch_id)
+    conflicts = int(np.count_nonzero(is_winner)) + put.size
+    return Written(batch.pings[is_changed], put, int(np.count_nonzero(is_new)), conflicts)
 
 
 async def _read_stored(connection: Connection, pings: Pings) -> Records:

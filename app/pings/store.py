@@ -108,7 +108,8 @@ async def _store(
         written = together(written, written_late)
         known = delivery.pings.size - written.new - written.conflicts
         receipt = Receipt(batch_id, written.new, known, written.conflicts, len(delivery.rejects))
-        await _write_batch(connection, viewer, delivery, receipt, written.changed)
+        # A fix that only contradicts another one is news to the matcher as well: the evidence says so.
+        await _write_batch(connection, viewer, delivery, receipt, np.concatenate([written.changed, written.beside]))
         await _keep_rejects(connection, viewer, delivery.rejects, batch_id)
         await _settle(connection, delivery.settled)
         action = "pings.retry" if delivery.settled else "pings.store"
@@ -143,7 +144,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $9::bytea IS NULL THEN now
 
 
 async def _write_batch(
-    connection: Connection, viewer: Viewer, delivery: Delivery, receipt: Receipt, changed: Pings
+    connection: Connection, viewer: Viewer, delivery: Delivery, receipt: Receipt, news: Pings
 ) -> None:
     await connection.execute(
         WRITE_BATCH,
@@ -155,7 +156,7 @@ async def _write_batch(
         receipt.duplicates,
         receipt.conflicts,
         receipt.rejected,
-        pack(changed) if changed.size else None,
+        pack(news) if news.size else None,
     )
 
 

@@ -24,17 +24,20 @@ class Written(NamedTuple):
     """What fixes did to the tables; the rest of them was there already."""
 
     changed: Pings  # (C,), rising by key: those that are in `ping` now, and were not before
+    beside: Pings  # (B,), those that lie beside a ping of their key now, and were not known before
     new: int  # their key was unknown
     conflicts: int  # their key was known, they were not
 
 
 def together(written: Written, late: Written) -> Written:
     """Add up what was done to the rows of other days than those of late pings, and to late pings."""
+    beside = np.concatenate([written.beside, late.beside])
+    counts = written.new + late.new, written.conflicts + late.conflicts
     if not late.changed.size:
-        return Written(written.changed, written.new + late.new, written.conflicts + late.conflicts)
+        return Written(written.changed, beside, *counts)
     changed = np.concatenate([written.changed, late.changed])
     changed = changed[np.lexsort([changed[name] for name in reversed(KEY)])]
-    return Written(changed, written.new + late.new, written.conflicts + late.conflicts)
+    return Written(changed, beside, *counts)
 
 
 async def write_pings(connection: Connection, batch: Sorted, batch_id: int) -> Written:
@@ -43,8 +46,8 @@ async def write_pings(connection: Connection, batch: Sorted, batch_id: int) -> W
     2 µs a fix on the server if all are new; 5 µs if one of them is known, because then the copy has to be taken back.
     """
     if await _copy(connection, batch.pings, batch_id):
-        conflicts = await put_beside(connection, rows_of(batch.others, batch_id), batch_id)
-        return Written(batch.pings, batch.pings.size, conflicts)
+        put = await put_beside(connection, rows_of(batch.others, batch_id), batch_id)
+        return Written(batch.pings, put, batch.pings.size, put.size)
     is_changed = await _insert_new(connection, batch.pings, batch_id)
     new = int(np.count_nonzero(is_changed))
     places, stored = await _lock_different(connection, batch.pings)
@@ -54,8 +57,8 @@ async def write_pings(connection: Connection, batch: Sorted, batch_id: int) -> W
     is_changed[places[is_winner]] = True
     # What was there before comes first, so that a fix of ours that equals it is no conflict.
     beside = [stored[is_winner], rows_of(sent[~is_winner], batch_id), rows_of(batch.others, batch_id)]
-    conflicts = await put_beside(connection, np.concatenate(beside), batch_id)
-    return Written(batch.pings[is_changed], new, int(np.count_nonzero(is_winner)) + conflicts)
+    put = await put_beside(connection, np.concatenate(beside), batch_id)
+    return Written(batch.pings[is_changed], put, new, int(np.count_nonzero(is_winner)) + put.size)
 
 
 async def _copy(connection: Connection, pings: Pings, batch_id: int) -> bool:
@@ -159,18 +162,20 @@ FROM unnest($1::int[], $2::bigint[], $3::smallint[], $4::int[], $5::int[], $6::i
     $9::bigint[])
     AS s (device_id, fixed_at_us, source, lon_e7, lat_e7, accuracy_cm, speed_cmps, direction_cdeg, batch_id)
 ON CONFLICT DO NOTHING
-RETURNING batch_id
+RETURNING device_id, (extract(epoch FROM fixed_at) * 1000000)::bigint, source, lon_e7, lat_e7, accuracy_cm, speed_cmps,
+    direction_cdeg, batch_id
 """
 
 
-async def put_beside(connection: Connection, rows: Records, batch_id: int) -> int:
-    """Keep fixes beside those in `ping`, and count those that this batch brought and nobody had before."""
+async def put_beside(connection: Connection, rows: Records, batch_id: int) -> Pings:
+    """Keep fixes beside those in `ping`, and give those that this batch brought and nobody had before."""
     if not rows.size:
-        return 0
+        return fixes_of(rows)
     # Of two equal ones the first stays first.
     ordered = rows[np.lexsort([rows[name] for name in reversed(PING.names or ())])]
     inserted = await connection.fetch(PUT_BESIDE, *columns_of(ordered))
-    return sum(row["batch_id"] == batch_id for row in inserted)
+    put = np.array([tuple(row) for row in inserted], ROW)
+    return fixes_of(put[put["batch_id"] == batch_id])
 
 
 def rows_of(pings: Pings, batch_id: int) -> Records:

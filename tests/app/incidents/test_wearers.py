@@ -81,7 +81,8 @@ async def test_packed_hours_give_the_same(
 async def test_a_page_looks_at_so_many_wearers_and_gives_those_with_the_verdict(
     service: httpx.AsyncClient, kent: dict[str, str], incident: UUID
 ) -> None:
-    path, names, pages = f"/v1/incidents/{incident}/wearers?limit=1&verdict=excluded", [], 0
+    path: str | None = f"/v1/incidents/{incident}/wearers?limit=1&verdict=excluded"
+    names, pages = list[str](), 0
     while path:
         answer = await service.get(path, headers=kent)
         names += [each["wearer"]["reference"] for each in answer.json()["wearers"]]
