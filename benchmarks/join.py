@@ -3,38 +3,51 @@
 import json
 import os
 import statistics
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-import psutil
 import typer
 from numpy.typing import NDArray
 
 from app.failure import Failure
+from benchmarks.caches import Evictor, peak_mb, read_bytes_per_s
 from benchmarks.machine import describe_machine
-from benchmarks.rivals import Counts, Rival, Skipped, rivals
+from benchmarks.rivals import Counts, Skipped, prepared_rivals, rivals
 from benchmarks.workloads import Workload, workload
 from matcher.hits import Hits
+from matcher.incidents import Incidents
 from matcher.join import space_time_join
+from matcher.trail_index import TrailIndex, trail_index
 from matcher.trails import Trails
 
 _BYTES_A_PING = 16
-_READ_BYTES = 1 << 28
 _VERSIONS = ("polars", "duckdb", "scipy", "shapely", "numba", "numpy")
 _PARTS = (8, 4, 2, 1)
+_BUILDS = 3
 
 
-class Timed(NamedTuple):
+class Contestant(NamedTuple):
+    """Somebody who answers a question: pings alone or lines too, as they lie (`scan`) or prepared (`index`)."""
+
     engine: str
-    form: str
+    question: str  # scan_points, scan_segments, index_points, index_segments
     run: Callable[[], object]
     build_ms: float | None
+    note: str
+
+
+class Row(NamedTuple):
+    engine: str
+    form: str
+    times_ms: list[float]
+    build_ms: float | None
+    peak_mb: float
     note: str
 
 
@@ -42,10 +55,14 @@ def join(
     name: Annotated[str, typer.Option("--workload", help="W1, W2, W1-small or sf2008")] = "W1",
     seed: Annotated[int, typer.Option(help="Draws the workload.")] = 1,
     threads: Annotated[int, typer.Option(help="Of ours and of each rival.", min=1)] = 2,
-    rounds: Annotated[int, typer.Option(help="Rounds; in each every engine is timed once.", min=1)] = 7,
+    rounds: Annotated[int, typer.Option(help="Rounds; in each both sides are timed once.", min=1)] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Join a workload with every engine there is; pairs and counts must agree before anything is timed."""
+    """Join a workload with every engine there is; pairs and counts must agree before anything is timed.
+
+    Forms `scan_…` have pings in the order of devices and times; forms `index_…` what was prepared from them: `_cold`
+    after 256 MB of other memory were read, `_warm` after the same run, `_built` with the building before one query.
+    """
     data = os.environ.get("TRAILMATCH_DATA")
     drawn = workload(name, seed, Path(data) if data else None)
     result = _measured(drawn, threads, rounds)
@@ -56,44 +73,132 @@ def join(
 
 
 def _measured(drawn: Workload, threads: int, rounds: int) -> dict[str, Any]:
-    others = rivals(drawn, threads)
-    ours = {
-        "scan_points": lambda: space_time_join(drawn.trails, drawn.incidents, None, threads),
-        "scan_segments": lambda: space_time_join(drawn.trails, drawn.incidents, drawn.between, threads),
-    }
-    expected = counts(ours["scan_points"]())
-    with_lines = ours["scan_segments"]()
-    check_equal("trailmatch, with lines", counts(with_lines), expected)
-    contestants = [Timed("trailmatch", form, run, None, "") for form, run in ours.items()]
-    for rival in others:
-        if isinstance(rival, Rival):
-            check_equal(rival.engine, rival.ask(), expected)
-            form = "scan_points" if rival.build_ms is None else "index_points"
-            contestants.append(Timed(rival.engine, form, rival.ask, rival.build_ms, rival.note))
-    bandwidth = _read_bytes_per_s(threads)
-    taken = _interleaved(contestants, rounds)
+    """Time ours in turns with each rival, of which only one is there at a time: their tables take gigabytes."""
+    machine, bandwidth, evictor = describe_machine(), read_bytes_per_s(threads), Evictor()
+    points, lines = (space_time_join(drawn.trails, drawn.incidents, b, threads) for b in (None, drawn.between))
+    check_equal("trailmatch, with lines", counts(lines), counts(points))
+    indexes = _indexes(drawn, threads)
+    ours = {who.question: who for who in _ours(drawn, indexes, threads)}
+    for question, who in ours.items():
+        _check_same(question, who.run(), lines if question.endswith("segments") else points)
+
+    rows: list[Row] = []
+    skipped: dict[str, str] = {}
+    our_rows = {question: _Timings(who, evictor) for question, who in ours.items()}
+    for rival in chain(rivals(drawn, threads), prepared_rivals(drawn, threads)):
+        if isinstance(rival, Skipped):
+            skipped[rival.engine] = rival.reason
+            continue
+        check_equal(rival.engine, rival.ask(), counts(points))
+        question = "scan_points" if rival.build_ms is None else "index_points"
+        theirs = _Timings(Contestant(rival.engine, question, rival.ask, rival.build_ms, rival.note), evictor)
+        for _ in range(rounds):
+            our_rows[question].time()
+            theirs.time()
+        rows += theirs.rows()
+        del rival, theirs
+    for _ in range(rounds):
+        for question in ("scan_segments", "index_segments"):
+            our_rows[question].time()
+    rows = [row for timings in our_rows.values() for row in timings.rows()] + rows
     pings = drawn.trails.fixed_at_us.size
-    our_ms = statistics.median(taken[0])
-    rows = [
-        _row(contestant, times_ms, pings, bandwidth, our_ms)
-        for contestant, times_ms in zip(contestants, taken, strict=True)
-    ]
     return {
-        "machine": describe_machine(),
+        "machine": machine,
         "versions": versions(),
         "workload": drawn.name,
         "seed": drawn.seed,
         "threads": threads,
         "pings": pings,
         "incidents": drawn.incidents.lon_deg.size,
-        "pairs": expected.incident.size,
-        "pairs_with_lines": with_lines.incident.size,
+        "pairs": counts(points).incident.size,
+        "pairs_with_lines": lines.incident.size,
         "equal": True,
         "read_gb_per_s": round(bandwidth / 1e9, 2),
-        "rows": rows,
-        "skipped": {rival.engine: rival.reason for rival in others if isinstance(rival, Skipped)},
+        "index_bytes_per_ping": {q: round(bytes_of(index) / pings, 2) for q, (index, _) in indexes.items()},
+        "rows": _described(rows, pings, bandwidth),
+        "skipped": skipped,
         "scaling": _scaling(drawn, threads),
     }
+
+
+def _indexes(drawn: Workload, threads: int) -> dict[str, tuple[TrailIndex, float]]:
+    """The index for either question, and the median of the times that building it took."""
+    small = workload("W1-small", 1).trails
+    found = {}
+    for question, between in (("index_points", None), ("index_segments", drawn.between)):
+        trail_index(small, between, threads)  # compiles
+        times_ms = []
+        for _ in range(_BUILDS):
+            started = time.perf_counter()
+            index = trail_index(drawn.trails, between, threads)
+            times_ms.append(1e3 * (time.perf_counter() - started))
+        found[question] = index, statistics.median(times_ms)
+    return found
+
+
+def bytes_of(index: TrailIndex) -> int:
+    """Of an index what it takes besides the trails."""
+    return index.starts.nbytes + index.entries.nbytes + index.device_of_block.nbytes
+
+
+def _ours(drawn: Workload, indexes: dict[str, tuple[TrailIndex, float]], threads: int) -> Iterator[Contestant]:
+    for form, trails, build_ms in (
+        ("scan", (drawn.trails, drawn.trails), (None, None)),
+        ("index", tuple(index for index, _ in indexes.values()), tuple(taken for _, taken in indexes.values())),
+    ):
+        for at, (what, between) in enumerate((("points", None), ("segments", drawn.between))):
+            run = partial(space_time_join, trails[at], drawn.incidents, between, threads)
+            yield Contestant("trailmatch", f"{form}_{what}", run, build_ms[at], "")
+
+
+class _Timings:
+    """What one contestant's runs take, in every form in which it answers its question."""
+
+    def __init__(self, who: Contestant, evictor: Evictor) -> None:
+        self._who, self._evictor = who, evictor
+        forms = ("_cold", "_warm") if who.question.startswith("index") else ("",)
+        self._taken: dict[str, list[float]] = {form: [] for form in forms}
+
+    def time(self) -> None:
+        """Run once in each form: cold, and at once again warm."""
+        for form, taken in self._taken.items():
+            if form == "_cold":
+                self._evictor.evict()
+            started = time.perf_counter()
+            self._who.run()
+            taken.append(1e3 * (time.perf_counter() - started))
+
+    def rows(self) -> Iterator[Row]:
+        """One for each form; of what is prepared one more, with its building."""
+        who, most_mb = self._who, peak_mb(self._who.run)
+        for form, taken in self._taken.items():
+            yield Row(who.engine, who.question + form, taken, who.build_ms, most_mb, who.note)
+        if who.build_ms is not None:
+            built = [who.build_ms + taken_ms for taken_ms in self._taken["_cold"]]
+            yield Row(who.engine, who.question + "_built", built, who.build_ms, most_mb, who.note)
+
+
+def _described(rows: list[Row], pings: int, bandwidth: float) -> list[dict[str, Any]]:
+    ours_ms = {row.form: statistics.median(row.times_ms) for row in rows if row.engine == "trailmatch"}
+    described = []
+    for row in rows:
+        median_ms = statistics.median(row.times_ms)
+        described.append(
+            {
+                "engine": row.engine,
+                "form": row.form,
+                "median_ms": round(median_ms, 3),
+                "min_ms": round(min(row.times_ms), 3),
+                "max_ms": round(max(row.times_ms), 3),
+                "ns_per_ping": round(1e6 * median_ms / pings, 3),
+                "bandwidth_share": round(pings * _BYTES_A_PING / (median_ms / 1e3) / bandwidth, 3),
+                "peak_mb": round(row.peak_mb, 1),
+                "build_ms": None if row.build_ms is None else round(row.build_ms, 1),
+            }
+            | ({} if row.engine == "trailmatch" else {"ratio": round(median_ms / ours_ms[row.form], 2)})
+            | ({"note": row.note} if row.note else {})
+        )
+    return described
 
 
 def counts(hits: Hits) -> Counts:
@@ -109,89 +214,47 @@ def check_equal(engine: str, found: Counts, expected: Counts) -> None:
             raise Failure(f"{engine} gives another answer: {found.incident.size} pairs for {expected.incident.size}")
 
 
-def _interleaved(contestants: list[Timed], rounds: int) -> list[list[float]]:
-    """Milliseconds of each contestant in each round; a slow spell of the machine meets all of them."""
-    taken: list[list[float]] = [[] for _ in contestants]
-    for _ in range(rounds):
-        for contestant, times_ms in zip(contestants, taken, strict=True):
-            started = time.perf_counter()
-            contestant.run()
-            times_ms.append(1e3 * (time.perf_counter() - started))
-    return taken
-
-
-def _row(contestant: Timed, times_ms: list[float], pings: int, bandwidth: float, our_ms: float) -> dict[str, Any]:
-    median_ms = statistics.median(times_ms)
-    row = {
-        "engine": contestant.engine,
-        "form": contestant.form,
-        "median_ms": round(median_ms, 3),
-        "min_ms": round(min(times_ms), 3),
-        "max_ms": round(max(times_ms), 3),
-        "ns_per_ping": round(1e6 * median_ms / pings, 3),
-        "bandwidth_share": round(pings * _BYTES_A_PING / (median_ms / 1e3) / bandwidth, 3),
-        "peak_mb": round(_peak_mb(contestant.run), 1),
-        "build_ms": None if contestant.build_ms is None else round(contestant.build_ms, 1),
-    }
-    if contestant.engine != "trailmatch":
-        row |= {"ratio": round(median_ms / our_ms, 2), "ratio_to": "scan_points", "note": contestant.note}
-    return row
-
-
-def _read_bytes_per_s(threads: int) -> float:
-    """How fast so many threads read memory that is in no cache, summing it up; the best of five."""
-    parts = np.array_split(np.ones(_READ_BYTES // 8), threads)
-    best_s = float("inf")
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(5):
-            started = time.perf_counter()
-            list(pool.map(np.max, parts))
-            best_s = min(best_s, time.perf_counter() - started)
-    return _READ_BYTES / best_s
-
-
-def _peak_mb(run: Callable[[], object]) -> float:
-    """Memory that one run takes at most, beyond what was taken before it; looked at every millisecond."""
-    process, done = psutil.Process(), threading.Event()
-    before = most = process.memory_info().rss
-
-    def watch() -> None:
-        nonlocal most
-        while not done.wait(0.001):
-            most = max(most, process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        run()
-    finally:
-        done.set()
-        watcher.join()
-    return (most - before) / 1e6
+def _check_same(form: str, found: object, expected: Hits) -> None:
+    """Raise Failure unless one of our forms gives what another gives, to the last bit of every column."""
+    if not isinstance(found, Hits) or not all(map(np.array_equal, found, expected)):
+        raise Failure(f"{form} gives other hits than the scan")
 
 
 def _scaling(drawn: Workload, threads: int) -> dict[str, Any]:
     """How the time grows with pings and with incidents: exponents fitted to an eighth, a quarter, a half and all."""
     devices, incidents = drawn.trails.device_id.size, drawn.incidents.lon_deg.size
-    by_pings = [(_first_devices(drawn.trails, devices // part), drawn.incidents) for part in _PARTS]
     chosen = np.random.default_rng(0).permutation(incidents)
-    by_incidents = [
-        (drawn.trails, type(drawn.incidents)._make(c[chosen[: incidents // part]] for c in drawn.incidents))
-        for part in _PARTS
-    ]
     fitted = {}
-    for over, questions in (("pings", by_pings), ("incidents", by_incidents)):
-        sizes = [q[0].fixed_at_us.size if over == "pings" else q[1].lon_deg.size for q in questions]
-        times = []
-        for trails, those in questions:
-            runs = []
-            for _ in range(3):
-                started = time.perf_counter()
-                space_time_join(trails, those, None, threads)
-                runs.append(time.perf_counter() - started)
-            times.append(min(runs))
-        fitted[over] = round(float(np.polyfit(np.log(sizes), np.log(times), 1)[0]), 2)
-    return {"form": "scan_points", "exponents": fitted}
+    for form in ("scan_points", "index_points"):
+
+        def prepared(trails: Trails, form: str = form) -> Trails | TrailIndex:
+            return trails if form == "scan_points" else trail_index(trails, None, threads)
+
+        by_pings = []
+        for part in _PARTS:
+            trails = _first_devices(drawn.trails, devices // part)
+            by_pings.append((trails.fixed_at_us.size, _least_s(prepared(trails), drawn.incidents, threads)))
+        everything, by_incidents = prepared(drawn.trails), []
+        for part in _PARTS:
+            those = type(drawn.incidents)._make(c[chosen[: incidents // part]] for c in drawn.incidents)
+            by_incidents.append((those.lon_deg.size, _least_s(everything, those, threads)))
+        fitted[form] = {"pings": _exponent(by_pings), "incidents": _exponent(by_incidents)}
+        del everything
+    return fitted
+
+
+def _least_s(trails: Trails | TrailIndex, incidents: Incidents, threads: int) -> float:
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        space_time_join(trails, incidents, None, threads)
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _exponent(measured: list[tuple[int, float]]) -> float:
+    sizes, times = zip(*measured, strict=True)
+    return round(float(np.polyfit(np.log(sizes), np.log(times), 1)[0]), 2)
 
 
 def _first_devices(trails: Trails, devices: int) -> Trails:
@@ -220,7 +283,7 @@ def _print(result: dict[str, Any]) -> None:
     )
     for row in result["rows"]:
         ratio = f"{row['ratio']:8.1f} times ours" if "ratio" in row else ""
-        taken = f"{row['median_ms']:10.1f} ms {row['ns_per_ping']:8.2f} ns a ping"
-        typer.echo(f"  {row['engine']:11} {row['form']:14} {taken} {ratio}")
+        taken = f"{row['median_ms']:10.2f} ms {row['ns_per_ping']:8.2f} ns a ping"
+        typer.echo(f"  {row['engine']:11} {row['form']:20} {taken} {ratio}")
     for engine, reason in result["skipped"].items():
         typer.echo(f"  {engine:11} skipped: {reason}")

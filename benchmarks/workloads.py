@@ -4,6 +4,7 @@ W1 is a day of a country's tags against its crimes of that day, W2 ten such days
 that are kept in memory. `sf2008` is no invention: the taxis of San Francisco (benchmarks.taxis), where they are there.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,9 @@ _LOST = 0.008  # of the fixes, which makes gaps
 _RADIUS_M = (50.0, 500.0)
 _WINDOW_S = (600.0, 43_200.0)
 _PLANTED = 0.15
+
+# Some 20 MB are in use while the trails of a block are drawn for ten days.
+_DEVICES_A_BLOCK = 20
 
 
 class Size(NamedTuple):
@@ -82,9 +86,7 @@ def workload(name: str, seed: int, data: Path | None = None) -> Workload:
         raise Failure(f"there is no workload {name}; there are {', '.join([*SIZES, SF2008])}")
     size, rng = SIZES[name], np.random.default_rng(seed)
     towns = _towns(rng)
-    # Devices in a hundred parts, so that what lies beside the columns while they are drawn stays small.
-    parts = [_trails(towns, first, size, rng) for first in range(0, size.devices, 100)]
-    trails = trails_from_columns(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    trails = _trails(towns, size, rng)
     return Workload(name, seed, trails, _incidents(towns, trails, size, rng), BETWEEN)
 
 
@@ -121,9 +123,38 @@ def _places(towns: _Towns, town: Longs, rng: np.random.Generator) -> tuple[Float
     return towns.lon_deg[town] + east_km / (_KM_A_DEGREE * np.cos(np.radians(lat_deg))), lat_deg
 
 
-def _trails(towns: _Towns, first: int, size: Size, rng: np.random.Generator) -> tuple[Longs, Longs, Longs, Longs]:
-    """Draw a hundred devices' trails: device, time, longitude and latitude of each ping, in order."""
-    devices = min(100, size.devices - first)
+def _trails(towns: _Towns, size: Size, rng: np.random.Generator) -> Trails:
+    """Draw all trails into columns that are long enough, in blocks of devices with a generator each, in threads.
+
+    Beside the columns there are never more than two blocks.
+    """
+    room = size.devices * size.minutes
+    fixed_at_us, lon_e7, lat_e7 = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int32)
+    firsts = range(0, size.devices, _DEVICES_A_BLOCK)
+
+    def draw(first: int, own: np.random.Generator) -> NDArray[np.int64]:
+        devices = min(_DEVICES_A_BLOCK, size.devices - first)
+        kept, times, lons, lats = _block(towns, devices, size, own)
+        there = slice(first * size.minutes, first * size.minutes + times.size)
+        fixed_at_us[there], lon_e7[there], lat_e7[there] = times, lons, lats
+        return kept
+
+    with ThreadPoolExecutor(2) as pool:
+        kept = list(pool.map(draw, firsts, rng.spawn(len(firsts))))
+    end = 0
+    for first, counts in zip(firsts, kept, strict=True):
+        at, count = first * size.minutes, int(counts.sum())
+        for column in (fixed_at_us, lon_e7, lat_e7):
+            column[end : end + count] = column[at : at + count]
+        end += count
+    starts = np.append(0, np.cumsum(np.concatenate(kept)))
+    return Trails(np.arange(size.devices), starts, fixed_at_us[:end], lon_e7[:end], lat_e7[:end])
+
+
+def _block(
+    towns: _Towns, devices: int, size: Size, rng: np.random.Generator
+) -> tuple[Longs, Longs, NDArray[np.int32], NDArray[np.int32]]:
+    """Draw some devices' trails: pings of each, and time, longitude and latitude of each ping, in order."""
     stays = 2 + _STAYS_A_DAY * (1 + size.minutes // MINUTES_A_DAY)
     home = rng.choice(_TOWNS, devices, p=towns.share)
     away = rng.random((devices, stays)) < _LEAVES_TOWN
@@ -143,12 +174,12 @@ def _trails(towns: _Towns, first: int, size: Size, rng: np.random.Generator) -> 
     known_s = (np.stack([arrive_s, leave_s], axis=2).reshape(devices, -1) + apart_s).ravel()
     wanted_s = (asked_s + apart_s).ravel()
     noise_deg = _NOISE_M / 1_000 / _KM_A_DEGREE * rng.normal(size=(2, wanted_s.size))
-    lon_e7 = np.rint((np.interp(wanted_s, known_s, np.repeat(lon_deg, 2)) + noise_deg[0]) * 1e7).astype(np.int64)
-    lat_e7 = np.rint((np.interp(wanted_s, known_s, np.repeat(lat_deg, 2)) + noise_deg[1]) * 1e7).astype(np.int64)
-    device = np.repeat(np.arange(first, first + devices), size.minutes)
+    lon_e7 = np.rint((np.interp(wanted_s, known_s, np.repeat(lon_deg, 2)) + noise_deg[0]) * 1e7).astype(np.int32)
+    lat_e7 = np.rint((np.interp(wanted_s, known_s, np.repeat(lat_deg, 2)) + noise_deg[1]) * 1e7).astype(np.int32)
     fixed_at_us = START_US + 1_000_000 * np.rint(asked_s.ravel()).astype(np.int64)
-    kept = rng.random(wanted_s.size) >= _LOST
-    return device[kept], fixed_at_us[kept], lon_e7[kept], lat_e7[kept]
+    kept = rng.random(asked_s.shape) >= _LOST
+    chosen = kept.ravel()
+    return kept.sum(axis=1), fixed_at_us[chosen], lon_e7[chosen], lat_e7[chosen]
 
 
 def _incidents(towns: _Towns, trails: Trails, size: Size, rng: np.random.Generator) -> Incidents:

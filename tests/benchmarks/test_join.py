@@ -42,7 +42,20 @@ def test_every_engine_that_is_installed_gives_the_joins_answer() -> None:
     assert result["equal"] is True
     assert result["pairs"] > 20
     ours = [row for row in result["rows"] if row["engine"] == "trailmatch"]
-    assert [row["form"] for row in ours] == ["scan_points", "scan_segments"]
+    prepared = [f"index_{what}_{how}" for what in ("points", "segments") for how in ("cold", "warm", "built")]
+    assert [row["form"] for row in ours] == ["scan_points", "scan_segments", *prepared]
     assert {"median_ms", "min_ms", "max_ms", "ns_per_ping", "bandwidth_share", "peak_mb", "build_ms"} <= set(ours[0])
     assert all("ratio" in row for row in result["rows"] if row["engine"] != "trailmatch")
+    assert {(row["engine"], row["form"]) for row in result["rows"]} >= {("polars", "index_points_cold")}
+    assert set(result["scaling"]) == {"scan_points", "index_points"}
     assert "postgis" in result["skipped"]
+
+
+def test_an_incident_that_arrives_is_answered_alike_by_every_prepared_engine() -> None:
+    ran = CliRunner().invoke(cli, ["arrival", "--workload", "W1-small", "--seed", "5", "--rounds", "1", "--json"])
+    assert ran.exit_code == 0, ran.output
+    result = json.loads(ran.stdout)
+    assert result["equal"] is True
+    assert 0 < result["p50_us"] <= result["p99_us"]
+    forms = {(row["engine"], row["form"]) for row in result["rows"]}
+    assert {("trailmatch", "arrival_points"), ("trailmatch", "arrival_segments")} <= forms
