@@ -42,8 +42,11 @@ class Running:
     def raise_if_ended(self) -> None:
         """Raise Failure, with the end of its log, if it does not run any more."""
         if self.process.poll() is not None:
-            end = "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
-            raise Failure(f"the process has ended with exit code {self.process.returncode}:\n{end}")
+            raise Failure(f"the process has ended with exit code {self.process.returncode}:\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        """Give the end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
 
     def kill(self) -> None:
         """End it as a power cut would, at whatever it is doing."""

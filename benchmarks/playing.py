@@ -110,9 +110,12 @@ class Player:
         """Send the batches in their order, a few at a time; halfway report the crimes, if they are not reported yet."""
         pings = self._story.device.size
         batches = iter([slice(at, min(at + batch_pings, pings)) for at in range(0, pings, batch_pings)])
-        async with asyncio.TaskGroup() as senders:
-            for _ in range(IN_FLIGHT):
-                senders.create_task(self._send_from(batches))
+        try:
+            async with asyncio.TaskGroup() as senders:
+                for _ in range(IN_FLIGHT):
+                    senders.create_task(self._send_from(batches))
+        except* Failure as failures:
+            raise Failure("; ".join({str(each) for each in failures.exceptions})) from None
 
     async def _send_from(self, batches: Iterator[slice]) -> None:
         pings = self._story.device.size

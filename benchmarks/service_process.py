@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.db import connect
+from app.failure import Failure
 from app.matching.profiles import publish_profile
 from app.migrate import migrate
 from app.postgres import running_postgres
@@ -59,6 +60,9 @@ def serving(state_dir: Path, key: str, database_url: str = "", port: int = 0) ->
     try:
         service.wait_until_ready(key)
         yield service
+    except Failure as failure:
+        # Its log goes with its directory.
+        raise Failure(f"{failure}\nThe service's last words:\n{service.last_words()}") from None
     finally:
         service.stop()
 
