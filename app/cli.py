@@ -10,6 +10,7 @@ import typer
 
 from app.access.commands import key
 from app.database_commands import database
+from app.delivery.commands import delivery, endpoint
 from app.demo.commands import demo
 from app.doctor.commands import doctor
 from app.failure import Failure
@@ -23,6 +24,8 @@ from app.worker_command import worker
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 cli.add_typer(database, name="db")
+cli.add_typer(delivery, name="delivery")
+cli.add_typer(endpoint, name="endpoint")
 cli.add_typer(key, name="key")
 cli.add_typer(pings, name="pings")
 cli.add_typer(profile, name="profile")

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from app import metrics
 from app.access.keys import requires
 from app.access.viewer import Viewer
+from app.delivery.waiting import measure_waiting
 from app.inbox import Inbox, count_inbox
 from app.migrate import pending
 from matcher.evidence import ALGORITHM
@@ -114,6 +115,7 @@ async def prometheus(request: Request, _viewer: Annotated[Viewer, Depends(requir
     """Give every metric as Prometheus text; what waits is counted now."""
     async with request.app.state.pool.acquire() as connection:
         inbox = await count_inbox(connection)
+        await measure_waiting(connection)
     for kind, waiting in inbox._asdict().items():
         metrics.INBOX.labels(kind).set(waiting.n)
         metrics.INBOX_AGE.labels(kind).set(waiting.oldest_s)

@@ -13,6 +13,9 @@ from app.alerts.review_routes import router as review
 from app.alerts.routes import router as alerts
 from app.caseloads.routes import router as caseloads
 from app.db import connect_pool
+from app.delivery.outside import outside_of
+from app.delivery.routes import router as delivery
+from app.delivery.running import CONNECTIONS, running_deliveries
 from app.device_events.routes import router as device_events
 from app.devices.routes import router as devices
 from app.errors import add_error_handlers
@@ -64,6 +67,7 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
         matching,
         alerts,
         review,
+        delivery,
     )
     for router in (*nouns, health.router, docs.router):
         app.include_router(router)
@@ -79,9 +83,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await refuse_unless_migrated(connection)
             await publish_built_in(connection)
         app.state.hints = await stack.enter_async_context(listening(app.state.pool))
+        app.state.outside = outside_of(app.state.settings)
         app.state.matcher = None
         if app.state.settings.matcher:
-            # Connections of its own, so that requests and matching never wait for each other's.
+            # Connections of their own, so that requests, matching and deliveries never wait for each other's.
             pool = await stack.enter_async_context(connect_pool(app.state.database_url))
             app.state.matcher = await stack.enter_async_context(running_matcher(pool, keeping_rule(app.state.settings)))
+            pool = await stack.enter_async_context(connect_pool(app.state.database_url, CONNECTIONS))
+            await stack.enter_async_context(running_deliveries(pool, app.state.hints, app.state.outside))
         yield

@@ -1,4 +1,4 @@
-"""A matcher in a process of its own: `trailmatch worker`, as many as there is work for."""
+"""A matcher and deliveries in a process of their own: `trailmatch worker`, as many as there is work for."""
 
 import asyncio
 import signal
@@ -6,15 +6,18 @@ import signal
 import structlog
 
 from app.db import connect_pool
+from app.delivery.outside import Outside
+from app.delivery.running import CONNECTIONS, running_deliveries
 from app.matching.matcher import running_matcher
 from app.migrate import refuse_unless_migrated
 from app.trails.keeping import KeepingRule
+from app.wake import listening
 
 log = structlog.get_logger("trailmatch.worker")
 
 
-async def work(database_url: str, keeping: KeepingRule) -> None:
-    """Match until SIGTERM or SIGINT. Raises Failure if the database is away or not migrated."""
+async def work(database_url: str, keeping: KeepingRule, outside: Outside) -> None:
+    """Match and deliver until SIGTERM or SIGINT. Raises Failure if the database is away or not migrated."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -22,6 +25,11 @@ async def work(database_url: str, keeping: KeepingRule) -> None:
     async with connect_pool(database_url) as pool:
         async with pool.acquire() as connection:
             await refuse_unless_migrated(connection)
-        async with running_matcher(pool, keeping) as matcher:
+        async with (
+            running_matcher(pool, keeping) as matcher,
+            connect_pool(database_url, CONNECTIONS) as deliveries,
+            listening(deliveries) as hints,
+            running_deliveries(deliveries, hints, outside),
+        ):
             log.info("matching", run_id=str(matcher.run_id))
             await ended.wait()

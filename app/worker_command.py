@@ -20,19 +20,20 @@ def worker(
         int | None, typer.Option(min=1, max=65_535, help="Give this worker's metrics on 127.0.0.1, without a key.")
     ] = None,
 ) -> None:
-    """Match in a process of its own until SIGTERM or Ctrl-C; start as many as there is work for.
+    """Match, and deliver alerts, in a process of its own until SIGTERM or Ctrl-C; start as many as there is work for.
 
     For a service that runs with `serve --no-matcher`, or to help one that matches itself.
     """
     settings = load_settings()
     # Before the kernels are imported, so that they are compiled once and not by every worker.
     point_numba_at_cache()
+    from app.delivery.outside import outside_of  # noqa: PLC0415 - as below
     from app.trails.keeping import keeping_rule  # noqa: PLC0415 - as below
     from app.worker import work  # noqa: PLC0415 - imports numba, and no other command should wait for it
 
     write_logs()
     with _giving_metrics(metrics_port), database_url(settings) as url:
-        asyncio.run(work(url, keeping_rule(settings)))
+        asyncio.run(work(url, keeping_rule(settings), outside_of(settings)))
 
 
 @contextlib.contextmanager
