@@ -130,7 +130,9 @@ class Disturber:
         environment = {"DATABASE_URL": self._database.server.url(), **_SETTINGS}
         log = self._state_dir / f"{slot.kind}.log"
         slot.point = point
-        slot.fork = self._nursery.fork(point, self._draw.randint(1, _NTH), slot.command, environment, log)
+        # A keeper has little to do, and ends.
+        nth = 1 if slot.kind == "keeper" else self._draw.randint(1, _NTH)
+        slot.fork = self._nursery.fork(point, nth, slot.command, environment, log)
         slot.deadline_s = time.monotonic() + self._draw.uniform(*_PATIENCE_S)
 
     def _look_after(self, slot: Slot) -> None:

@@ -67,11 +67,15 @@ def serial_of(device: int) -> str:
 
 
 def _walk(draw: np.random.Generator, minutes: int, now: datetime) -> Fixes:
-    """A fix a minute of each device, on a walk of up to 80 m a minute, half before and half after a midnight."""
+    """A fix a minute of each device, on a walk of up to 80 m a minute, half before and half after a midnight.
+
+    Of three devices two are one or two days behind, so that there are several days to be dropped.
+    """
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=HOT_DAYS)
     first_us = round(midnight.timestamp()) * 1_000_000 - minutes // 2 * _MINUTE_US
     shape = DEVICES, minutes
-    fixed_at_us = first_us + np.arange(minutes) * _MINUTE_US + draw.integers(0, _MINUTE_US, shape)
+    behind_us = np.arange(DEVICES)[:, np.newaxis] % 3 * _DAY_US
+    fixed_at_us = first_us - behind_us + np.arange(minutes) * _MINUTE_US + draw.integers(0, _MINUTE_US, shape)
     lon_e7 = _LON_E7 + np.cumsum(draw.integers(-80, 81, shape), axis=1) * _E7_PER_METRE_EAST
     lat_e7 = _LAT_E7 + np.cumsum(draw.integers(-80, 81, shape), axis=1) * _E7_PER_METRE_NORTH
     device = np.repeat(np.arange(DEVICES), minutes)
