@@ -4,7 +4,7 @@
 ALTER TABLE due ADD causes text[] NOT NULL DEFAULT '{}';
 
 -- Pairs that were evaluated and that the join still finds, matches or not, with the stretches of time in which a change
--- can change the answer (docs/decisions/0009).
+-- can change the answer (docs/decisions/0011).
 CREATE TABLE judged_pair (
     incident_id uuid NOT NULL REFERENCES incident,
     wearer_id uuid NOT NULL REFERENCES wearer,

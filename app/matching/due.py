@@ -7,7 +7,7 @@ matter, and each closes a way to lose a match (docs/decisions/0003):
   moment either still has its row in `due` and is overtaken, or it has committed and what it judged is seen.
 * Everybody who touches `due` takes one lock first and holds it to commit, so that no two of them wait for each other.
 
-A pair that was judged says in `judged_pair` what can change its answer, of pings less than of all else (0009). One that
+A pair that was judged says in `judged_pair` what can change its answer, of pings less than of all else (0011). One that
 waits is touched by whatever lies in its whole context: what it will look at is not known yet.
 """
 
