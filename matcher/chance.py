@@ -17,6 +17,9 @@ _BEYOND: Final = 0.05
 # A lower bound under this says nothing that days could tell, and is given as 0.
 _LEAST_RATE: Final = 1e-6
 
+# The days are integrated more coarsely than the day of the crime: who was there all along both times was there as much.
+_AS_MUCH: Final = 0.95
+
 # What a likelihood ratio is called from so much on: European Network of Forensic Science Institutes, Guideline for
 # Evaluative Reporting in Forensic Science (2015), the scale that it gives as example. Under 2 nothing is claimed, and a
 # lower bound under 1 does not speak for the contrary: that would be the upper bound's to say.
@@ -39,7 +42,7 @@ class Chance(NamedTuple):
     """
 
     days: int  # usable ones, n
-    as_much: int  # of them, those on which A was at least as large, k
+    as_much: int  # of them, those on which A was as large or hardly less, k
     rate: float  # B, the probability of being there at the moment of the crime on an ordinary day
     rate_low: float  # bounds of B, each passed with a probability of at most 5 %
     rate_high: float
@@ -95,7 +98,7 @@ def chance(at_crime: float, days: Shifted, prior: Prior) -> Chance | None:
     most = 1 / _rate_high(prior.days, trials)
     return Chance(
         days=n,
-        as_much=int((there >= at_crime).sum()),
+        as_much=int((there >= _AS_MUCH * at_crime).sum()),
         rate=rate,
         rate_low=low,
         rate_high=high,

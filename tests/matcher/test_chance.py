@@ -92,6 +92,12 @@ def test_k_of_n_days_had_as_much() -> None:
     assert (found.as_much, found.days) == (3, 7)
 
 
+def test_what_only_the_coarser_integral_tells_apart_is_as_much() -> None:
+    found = chance(0.97, _days([0.969, 0.93, 0.92, *[0.0] * 7]), PRIOR)
+    assert found is not None
+    assert found.as_much == 2
+
+
 def test_a_day_with_too_little_cover_is_no_day_and_one_with_gaps_counts_as_if_without() -> None:
     days = Shifted(np.array([0.4] * 7 + [0.7, 0.9]), np.array([0.8] * 7 + [0.79, 0.95]))
     found = chance(0.5, days, Prior(1.0, 0.5))

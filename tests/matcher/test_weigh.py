@@ -27,6 +27,7 @@ from tests.matcher.cases import (
     visit_of,
 )
 
+RADIUS_M = STANDARD.circle("BIAD").radius_m
 PROFILES = pytest.mark.parametrize("profile", BUILT_IN, ids=lambda profile: profile.name)
 
 
@@ -129,14 +130,14 @@ def test_without_a_fix_nothing_can_be_said() -> None:
 
 
 def test_a_car_between_two_fixes_is_possible_and_inferred() -> None:
-    drive: list[Row] = [(60.0 * i + 30, 1000.0 * i + 500, 80, 8, 1) for i in range(-40, 60)]
+    drive: list[Row] = [(60.0 * i + 30, 1000.0 * i + 500, 0.8 * RADIUS_M, 8, 1) for i in range(-40, 60)]
     evidence = evaluate(context(drive), crime(), STANDARD)
     assert evidence is not None
     assert (evidence.n_pings, evidence.visits) == (0, 1)
-    assert evidence.near_m == pytest.approx(80, abs=0.5)
+    assert evidence.near_m == pytest.approx(0.8 * RADIUS_M, abs=0.5)
     (stay,) = evidence.stays
     assert (stay.n_pings, stay.seen_s, stay.has_entry, stay.has_exit) == (0, 0, True, True)
-    assert stay.inferred_s == pytest.approx(120 / 1000 * 60, abs=0.2)
+    assert stay.inferred_s == pytest.approx(1.2 * RADIUS_M / 1000 * 60, abs=0.2)
     assert (stay.enter_bearing_deg, stay.leave_bearing_deg) == (90, 90)
 
 
@@ -152,8 +153,9 @@ def test_a_false_fix_is_set_aside_and_listed() -> None:
 
 def test_a_match_needs_what_the_join_finds() -> None:
     # An imprecise fix may be inside with more than one in a hundred, and lie where the join does not look.
-    near: list[Row] = [(60.0 * i, 390, 0, 400, 1) for i in range(-20, 40)]
-    far: list[Row] = [(60.0 * i, 410, 0, 400, 1) for i in range(-20, 40)]
+    edge_m = RADIUS_M + STANDARD.candidate_margin_m
+    near: list[Row] = [(60.0 * i, edge_m - 10, 0, 400, 1) for i in range(-20, 40)]
+    far: list[Row] = [(60.0 * i, edge_m + 10, 0, 400, 1) for i in range(-20, 40)]
     within, beyond = (weigh(context(rows), crime(), STANDARD) for rows in (near, far))
     for evidence in (within, beyond):
         assert evidence.inside is not None

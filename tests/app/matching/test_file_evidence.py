@@ -10,8 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from matcher.profile import STANDARD
 from tests.app.matching.test_files import _match
 
+RADIUS_M = STANDARD.circle("BIAD").radius_m
 CRIME = datetime(2026, 7, 14, 1, 5, tzinfo=UTC)
 
 
@@ -58,7 +60,7 @@ def test_each_match_comes_with_verdict_numbers_and_sentences(pings: Path, incide
     (match,) = [one for one in answer["matches"] if one["device_id"] == "T-1"]
     assert (match["incident_ref"], match["is_alerted"]) == ("A/1", True)
     # In July, so by British Summer Time.
-    assert match["finding"] == "7 positions within 100 m between 02:12 and 02:18, nearest 20 m."
+    assert match["finding"] == f"7 positions within {RADIUS_M:.0f} m between 02:12 and 02:18, nearest 20 m."
     assert any("12 comparable ones" in said for said in match["in_favour"])
     assert match["evidence"]["verdict"] == "present"
     assert match["evidence"]["offence"] == "BIAD"
@@ -90,7 +92,7 @@ def test_without_json_the_findings_are_printed(pings: Path, incidents: Path) -> 
     run = _match(pings, incidents, "--evidence")
     assert run.exit_code == 0
     assert "1 alerted" in run.stdout
-    assert "A/1 T-1: 7 positions within 100 m" in run.stdout
+    assert "A/1 T-1: 7 positions within" in run.stdout
 
 
 def test_what_a_cell_says_wrongly_is_told(incidents: Path, tmp_path: Path) -> None:
