@@ -25,7 +25,7 @@ ANCHORS = tuple(
 )
 
 AWAY_M = (0, 0, 20, 60, 99, 101, 150, 350, 420, 9_000, 9_000)
-ACCURACY_CM = (-1, 0, 500, 1_500, 3_000, 10_000, 150_000)
+ACCURACY_CM = (-1, 0, 500, 500, 1_500, 3_000, 10_000, 150_000)
 SOURCES = (0, 1, 1, 1, 4, 5, 6)
 EVENT_KINDS = ("removed", "strap_tamper", "battery_flat", "signal_lost", "signal_restored", "shielding_suspected")
 
@@ -71,7 +71,7 @@ def draw_history(draw: Random) -> History:
             _Scene(anchor_us + draw.choice((0, 20 * MINUTE_US, -3 * HOUR_US, -DAY_US)), draw.choice((0, 250)))
         )
     pings = [ping for serial in serials for ping in _trail(draw, serial, scenes)]
-    pings += [_rival(draw, ping) for ping in pings if draw.random() < 0.1]
+    pings += [_rival(draw, ping) for ping in pings if draw.random() < 0.25]
     return History(
         pings,
         [each for serial in serials for each in _fittings(draw, serial, wearers, anchor_us)],
@@ -91,10 +91,9 @@ def _trail(draw: Random, serial: str, scenes: list[_Scene]) -> list[Ping]:
     """Come, stay, go: a fix a minute, some missing, some far off; and for some people the same on days before."""
     trail = list[Ping]()
     for scene in scenes:
-        start_us = (
-            scene.at_us + draw.choice((-16, -15, -11, -10, -5, 0, 5, 10, 14)) * MINUTE_US + draw.choice((-1, 0, 0, 1))
-        )
-        stay = [draw.choice(AWAY_M) for _ in range(draw.choice((1, 2, 3, 5)))]
+        start_us = scene.at_us + draw.choice((-1, 0, 0, 1))
+        start_us += draw.choice((-1, 0, 1, 3, -16, -15, -11, -10, 10, 14)) * MINUTE_US
+        stay = [draw.choice((0, 20)), *(draw.choice(AWAY_M) for _ in range(draw.choice((0, 1, 2, 4))))]
         for minute, away_m in enumerate((-400, *stay, 400)):
             if draw.random() < 0.9:
                 at_us = start_us + minute * draw.choice((MINUTE_US, MINUTE_US, 4 * MINUTE_US, 6 * MINUTE_US))

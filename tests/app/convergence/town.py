@@ -153,7 +153,7 @@ class Town:
         async def repeat(stage: Callable[[], Awaitable[int]]) -> None:
             while not is_over.is_set():
                 if not await stage():
-                    await asyncio.sleep(draw.random() * 0.015)
+                    await asyncio.sleep(draw.random() * 0.03)
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(matchers):
