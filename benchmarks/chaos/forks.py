@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from app.failure import Failure
 
-_START_S: Final = 300.0  # the first time, kernels are compiled
+_START_S: Final = 600.0  # the first time, kernels are compiled
 _FORK_S: Final = 30.0
 
 
