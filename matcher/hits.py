@@ -66,5 +66,6 @@ Rows = npt.NDArray[np.void]
 
 def hits_of(rows: Rows) -> Hits:
     """Sort rows of HIT by incident and device and make columns of them; no two are of one incident and device."""
-    rows = rows[np.argsort(rows["incident"] << 32 | rows["device"])]
+    # Not rows[order]: for rows of records that takes ten times as long.
+    rows = rows.take(np.argsort(rows["incident"] << 32 | rows["device"]))
     return Hits._make(np.ascontiguousarray(rows[name]) for name in Hits._fields)

@@ -44,7 +44,7 @@ def space_time_join(
         )
     check_shapes(trails)
     grid = incidents if isinstance(incidents, IncidentGrid) else incident_grid(incidents)
-    trails = Trails._make(np.require(column, requirements=["C", "W"]) for column in trails)
+    trails = Trails._make(c if c.flags.carray else np.require(c, requirements=["C", "W"]) for c in trails)
     if threads == 1:
         return hits_of(join_devices(trails, grid, rule, 0, trails.device_id.size))
     edges = np.searchsorted(trails.starts, np.linspace(0, trails.fixed_at_us.size, threads * PARTS_PER_THREAD + 1))
