@@ -68,14 +68,23 @@ class Database:
 
     def kill_a_backend(self, draw: Random) -> bool:
         """Kill one that serves a connection; the server then ends all others and recovers. False if there is none."""
-        backends = [p for p in self.processes[1:] if f" {DATABASE} " in " ".join(p.cmdline())]
+        backends = [process for process in self.processes[1:] if _serves(process)]
         if not backends:
             return False
-        draw.choice(backends).kill()
-        return True
+        with contextlib.suppress(psutil.NoSuchProcess):
+            draw.choice(backends).kill()
+            return True
+        return False
 
     def stop(self) -> None:
         self._stack.close()
+
+
+def _serves(process: psutil.Process) -> bool:
+    try:
+        return f" {DATABASE} " in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has just ended
+        return False
 
 
 class Slot:
