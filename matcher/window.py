@@ -148,16 +148,35 @@ def position_at(table: Floats, row: int, place: Place) -> tuple[float, float]:
 
 @kernel
 def bridge_after(table: Floats, row: int, place: Place, bridges: Bridges) -> Bridge:
-    """Build the bridge from a row to the next."""
-    _locate(table, row, place)
-    _locate(table, row + 1, place)
+    """Build the bridge from a row to the next: the likeliest mobility about it, but at most what led so far.
+
+    A window about a stop of some minutes holds more of the ways to it than of the stop. Whoever ends a stretch where
+    they began it has hardly wandered meanwhile: two axes of pure wandering come to 2·T·D, the errors of both fixes to
+    2·(σ₁² + σ₂²), which is left in, so that the bound is never nothing (docs/decisions/0006).
+    """
+    fitted = _fitted_m2ps(table, row, place, bridges)
+    x_m, y_m = table[row + 1, _X] - table[row, _X], table[row + 1, _Y] - table[row, _Y]
+    square_m2 = x_m * x_m + y_m * y_m
+    square_m2 += 2 * (table[row, SIGMA_M] * table[row, SIGMA_M] + table[row + 1, SIGMA_M] * table[row + 1, SIGMA_M])
+    led_m2ps = square_m2 / (2 * (table[row + 1, AT_S] - table[row, AT_S]))
+    return _bridge(table, row, place, max(min(fitted, led_m2ps), bridges.least_mobility_m2ps))
+
+
+@kernel
+def loose_bridge_after(table: Floats, row: int, place: Place, bridges: Bridges) -> Bridge:
+    """Build the bridge without that bound: who went there and back between two fixes is not lost."""
+    return _bridge(table, row, place, _fitted_m2ps(table, row, place, bridges))
+
+
+@kernel
+def _bridge(table: Floats, row: int, place: Place, mobility_m2ps: float) -> Bridge:
     return Bridge(
         table[row, _X],
         table[row, _Y],
         table[row + 1, _X] - table[row, _X],
         table[row + 1, _Y] - table[row, _Y],
         table[row + 1, AT_S] - table[row, AT_S],
-        _mobility_m2ps(table, row, place, bridges),
+        mobility_m2ps,
         table[row, SIGMA_M] * table[row, SIGMA_M],
         table[row + 1, SIGMA_M] * table[row + 1, SIGMA_M],
         place.sigma_m * place.sigma_m,
@@ -166,13 +185,10 @@ def bridge_after(table: Floats, row: int, place: Place, bridges: Bridges) -> Bri
 
 
 @kernel
-def _mobility_m2ps(table: Floats, row: int, place: Place, bridges: Bridges) -> float:
-    """Give the likeliest mobility about a stretch, but at most what would have led as far as the stretch leads.
-
-    A window about a stop of some minutes holds more of the ways to it than of the stop. Whoever ends a stretch where
-    they began it has hardly wandered meanwhile: two axes of pure wandering come to 2·T·D, the errors of both fixes to
-    2·(σ₁² + σ₂²), which is left in, so that the bound is never nothing (docs/decisions/0006).
-    """
+def _fitted_m2ps(table: Floats, row: int, place: Place, bridges: Bridges) -> float:
+    """Give the likeliest mobility about a stretch; where no three fixes are joined, its own length as wandering."""
+    _locate(table, row, place)
+    _locate(table, row + 1, place)
     first, end = max(row - WINDOW + 1, 1), min(row + WINDOW + 1, table.shape[0] - 1)
     turned_s = 0.0
     for other in range(first, end):
@@ -180,14 +196,11 @@ def _mobility_m2ps(table: Floats, row: int, place: Place, bridges: Bridges) -> f
             _leave_out(table, other, place, bridges)
         turned_s += table[other, _TURN]
     least, most = bridges.least_mobility_m2ps, bridges.most_mobility_m2ps
+    if turned_s > 0:
+        return likeliest_mobility(table[first:end, _TURN:], least, most)
     x_m, y_m = table[row + 1, _X] - table[row, _X], table[row + 1, _Y] - table[row, _Y]
     seconds = table[row + 1, AT_S] - table[row, AT_S]
-    square_m2 = x_m * x_m + y_m * y_m
-    if turned_s == 0:
-        return float(min(max(square_m2 / (2 * seconds), least), most))
-    square_m2 += 2 * (table[row, SIGMA_M] * table[row, SIGMA_M] + table[row + 1, SIGMA_M] * table[row + 1, SIGMA_M])
-    fitted = likeliest_mobility(table[first:end, _TURN:], least, most)
-    return float(max(min(fitted, square_m2 / (2 * seconds)), least))
+    return float(min(max((x_m * x_m + y_m * y_m) / (2 * seconds), least), most))
 
 
 @kernel

@@ -118,6 +118,14 @@ def bridge_probability(
 
 
 def mobility(scene: Scene, i: int) -> float:
+    """The fitted mobility, but at most what would have led as far as the bridge after fix i leads, errors and all."""
+    before, after = scene.fixes[i : i + 2]
+    seconds = after.at_s - before.at_s
+    led_m2ps = apart_m2(scene, i) / (2 * seconds) + (before.sigma_m**2 + after.sigma_m**2) / seconds
+    return max(min(fitted_mobility(scene, i), led_m2ps), 1.0)
+
+
+def fitted_mobility(scene: Scene, i: int) -> float:
     """The likeliest mobility for the bridge after fix i, from the fixes up to four before and after it."""
     turns = []
     for k in range(max(i - 3, 1), min(i + 4, len(scene.fixes) - 2) + 1):
@@ -128,13 +136,15 @@ def mobility(scene: Scene, i: int) -> float:
             off = np.array(plane(scene, own)) - expected
             own_m2 = (1 - part) ** 2 * one.sigma_m**2 + part**2 * two.sigma_m**2 + own.sigma_m**2
             turns.append(((two.at_s - one.at_s) * part * (1 - part), own_m2, float(off @ off)))
-    before, after = scene.fixes[i : i + 2]
-    apart_m = np.subtract(plane(scene, before), plane(scene, after))
-    apart_m2, seconds = float(apart_m @ apart_m), after.at_s - before.at_s
     if turns:
-        led_m2ps = apart_m2 / (2 * seconds) + (before.sigma_m**2 + after.sigma_m**2) / seconds
-        return max(min(likeliest_mobility(turns, 1.0, 2500.0), led_m2ps), 1.0)
-    return min(max(apart_m2 / (2 * seconds), 1.0), 2500.0)
+        return likeliest_mobility(turns, 1.0, 2500.0)
+    seconds = scene.fixes[i + 1].at_s - scene.fixes[i].at_s
+    return min(max(apart_m2(scene, i) / (2 * seconds), 1.0), 2500.0)
+
+
+def apart_m2(scene: Scene, i: int) -> float:
+    apart_m = np.subtract(plane(scene, scene.fixes[i]), plane(scene, scene.fixes[i + 1]))
+    return float(apart_m @ apart_m)
 
 
 def joined(scene: Scene, i: int) -> bool:
@@ -240,7 +250,7 @@ def simulated_ever_inside(scene: Scene, paths: int = 1500, steps: int = 120, see
         if not joined(scene, i):
             continue
         seconds = scene.fixes[i + 1].at_s - scene.fixes[i].at_s
-        step_m = math.sqrt(mobility(scene, i) * seconds / steps)
+        step_m = math.sqrt(fitted_mobility(scene, i) * seconds / steps)
         walk = np.cumsum(generator.normal(0, step_m, (paths, steps, 2)), axis=1)
         part = (np.arange(steps) + 1) / steps
         walk += part[:, None] * (ends[i + 1] - walk[:, -1])[:, None] + (1 - part)[:, None] * ends[i][:, None]
