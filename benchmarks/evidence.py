@@ -205,12 +205,14 @@ def _speed(world: World, standard: Profile) -> dict[str, Any]:
 
 def _calibrated(town: World, directory: Path | None, standard: Profile, seed: int) -> dict[str, Any]:
     radius_m = standard.circle("BIAD").radius_m
-    predictions = {"town": predict(held_in_town(town, standard, seed, 800), standard, radius_m, seed, _PREDICTIONS)}
+    predictions = {
+        "town": predict(held_in_town(town, standard, seed, 800), standard, radius_m, seed, _PREDICTIONS, 200)
+    }
     if directory is not None:
-        taxis = held_on_taxis(directory, 40, seed, standard)
-        predictions["san_francisco"] = predict(taxis, standard, radius_m, seed, _PREDICTIONS)
+        taxis = held_on_taxis(directory, 44, seed, standard)
+        predictions["san_francisco"] = predict(taxis, standard, radius_m, seed, _PREDICTIONS, 125)
         phones = held_on_phones(directory, standard)
-        predictions["phones"] = predict(phones, standard, radius_m, seed, _PREDICTIONS)
+        predictions["phones"] = predict(phones, standard, radius_m, seed, _PREDICTIONS, _PREDICTIONS)
     return {name: _of_predictions(found) for name, found in predictions.items()}
 
 

@@ -50,8 +50,10 @@ class Held(NamedTuple):
     sigma_m: Floats  # (M,) of that position; 0 where it is the truth
 
 
-def predict(held: Iterator[Held], profile: Profile, radius_m: float, seed: int, wanted: int) -> Predictions:
+def predict(held: Iterator[Held], profile: Profile, radius_m: float, seed: int, wanted: int, each: int) -> Predictions:
     """Make so many predictions between 0.02 and 0.98, each about a circle of its own; fewer if moments run out.
+
+    No more than `each` are of one wearer.
 
     The circle's middle lies off the point on the straight line between the fixes, in any direction, by up to twice
     the radius (evenly by area): it is drawn before anybody looks where the wearer was.
@@ -60,6 +62,7 @@ def predict(held: Iterator[Held], profile: Profile, radius_m: float, seed: int, 
     rows = list[tuple[float, bool, bool]]()
     for one in held:
         fixes, bridges = set_aside_jumps(one.kept, profile.max_speed_mps)[0], bridges_of(profile)
+        most = min(len(rows) + each, wanted)
         for moment in draw.permutation(one.at_us.size).tolist():
             after = int(np.searchsorted(fixes.fixed_at_us, one.at_us[moment]))
             if not 0 < after < fixes.fixed_at_us.size:
@@ -79,8 +82,8 @@ def predict(held: Iterator[Held], profile: Profile, radius_m: float, seed: int, 
                 # The plane's middle is where the wearer was.
                 is_inside = math.hypot(middle_x_m, middle_y_m) <= radius_m
                 rows.append((found.at_crime, is_inside, math.hypot(x_m[1] - x_m[0], y_m[1] - y_m[0]) > MOVING_M))
-            if len(rows) >= wanted:
-                return _predictions(rows)
+            if len(rows) >= most:
+                break
     return _predictions(rows)
 
 

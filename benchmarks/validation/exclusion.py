@@ -54,7 +54,7 @@ def wrongly_excluded(world: World, profile: Profile, parameters: Parameters, see
 
 
 def excluded_far(world: World, profile: Profile, parameters: Parameters, seed: int, scenes: int) -> Far:
-    """Of crimes from 5 to 15 km from the nearest point of a wearer's way through the padded window, count exclusions.
+    """Of crimes 5 to 15 km (evenly by area) from a wearer's way through the padded window, count exclusions.
 
     Only wearers with a fix at least every 90 s, the windows' ends included.
     """
@@ -95,13 +95,13 @@ def _has_minute_fixes(fixed_at_us: Longs, from_us: int, to_us: int) -> bool:
 
 
 def _far_from(draw: np.random.Generator, world: World, row: int, from_us: int, to_us: int) -> tuple[float, float]:
-    """A place whose distance from the way between two moments is drawn between 5 and 15 km."""
+    """A place whose distance from the way between two moments is drawn from 5 to 15 km, evenly by area."""
     path = world.paths[row]
     from_s, to_s = (from_us - world.start_us) / 1e6, (to_us - world.start_us) / 1e6
     between = (path.at_s > from_s) & (path.at_s < to_s)
     moments_s = np.concatenate([[from_s], path.at_s[between], [to_s]])
     x_m, y_m = path.at(moments_s)
-    wanted_m, bearing = draw.uniform(FAR_M, _FURTHEST_M), draw.uniform(0, 2 * math.pi)
+    wanted_m, bearing = math.sqrt(draw.uniform(FAR_M**2, _FURTHEST_M**2)), draw.uniform(0, 2 * math.pi)
     middle_x_m, middle_y_m = float(x_m.mean()), float(y_m.mean())
     out_m = wanted_m + float(np.hypot(x_m - middle_x_m, y_m - middle_y_m).max())
     for _ in range(30):

@@ -105,7 +105,7 @@ def test_who_was_there_is_not_excluded_and_who_was_far_away_is(town: World) -> N
 
 
 def test_between_fixes_probabilities_come_true(town: World) -> None:
-    found = predict(held_in_town(town, STANDARD, 1, 400), STANDARD, 50.0, 1, 600)
+    found = predict(held_in_town(town, STANDARD, 1, 400), STANDARD, 50.0, 1, 600, 150)
     assert found.probability.size == 600
     assert 0.02 <= found.probability.min() <= found.probability.max() <= 0.98
     assert ece(bins_of(found.probability, found.came_true)) <= 0.1
