@@ -32,8 +32,9 @@ def worker(
     from app.worker import work  # noqa: PLC0415 - imports numba, and no other command should wait for it
 
     write_logs()
+    outside = outside_of(settings)
     with _giving_metrics(metrics_port), database_url(settings) as url:
-        asyncio.run(work(url, keeping_rule(settings), outside_of(settings)))
+        asyncio.run(work(url, keeping_rule(settings), outside))
 
 
 @contextlib.contextmanager

@@ -87,9 +87,11 @@ def answer(status: int, headers: str = "", body: bytes = b"") -> Behave:
     return behave
 
 
-async def hang(_request: Request, _writer: asyncio.StreamWriter) -> None:
-    """Say nothing, for longer than anybody waits."""
-    await asyncio.sleep(5)
+async def hang(_request: Request, writer: asyncio.StreamWriter) -> None:
+    """Say nothing until the client goes away."""
+    async with asyncio.timeout(60):
+        while not writer.transport.is_closing():  # noqa: ASYNC110 - its event is the reader's
+            await asyncio.sleep(0.02)
 
 
 async def drop(_request: Request, writer: asyncio.StreamWriter) -> None:

@@ -62,7 +62,7 @@ async def outage(town: Town, clock: Clock, receiver: Receiver) -> int:
     revised = 0
     while clock.now < began + timedelta(days=3):
         assert await town.deliver() == 0
-        clock.forward(minutes=20)
+        clock.forward(hours=1)
         if revised < 2 and clock.now > began + timedelta(days=revised + 1):
             revised += 1
             await town.revise_all(revised)
@@ -181,7 +181,8 @@ async def test_a_receiver_that_hangs_holds_up_no_other_and_gets_one_request_at_a
             await town.endpoint(stuck.url())
         await town.endpoint(well.url())
         await town.raise_alerts("C1", "C2", "C3")
-        async with asyncio.timeout(30), running_deliveries(town.pool, Hints(), town.outside):
+        patient = town.outside._replace(answer_s=2.0)
+        async with asyncio.timeout(60), running_deliveries(town.pool, Hints(), patient):
             while await town.pool.fetchval("SELECT count(*) FROM attempt") < 6:  # noqa: ASYNC110 - nobody is told
                 await asyncio.sleep(0.01)
         assert ids(well) == await town.placed()
@@ -211,7 +212,6 @@ async def test_a_sender_that_dies_before_it_has_written_down_what_it_sent_sends_
     async with receiving(hang) as receiver:
         await town.endpoint(receiver.url())
         await town.raise_alerts("C1")
-        town.outside = town.outside._replace(answer_s=30)
         await town.route()
         sending = asyncio.create_task(town.send())
         async with asyncio.timeout(60):
