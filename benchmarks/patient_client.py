@@ -9,13 +9,13 @@ import httpx
 from app.failure import Failure
 
 _PAUSE_S = 0.1
-_PATIENCE_S = 120.0
+_PATIENCE_S = 300.0
 # What an answer means that is worth asking for again: too busy, or something behind the service is away.
 _LATER = frozenset({429, 500, 502, 503, 504})
 
 
 class PatientClient:
-    """Calls with one key. Each call ends with a good answer; it raises Failure for a bad one, or after two minutes."""
+    """Calls with one key. Each call ends with a good answer; it raises Failure for a bad one, or after five minutes."""
 
     def __init__(self, address: str, key: str) -> None:
         limits = httpx.Limits(max_connections=16)

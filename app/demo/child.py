@@ -8,6 +8,9 @@ from pathlib import Path
 from app.failure import Failure
 from app.running import HOST, Service
 
+# Who presses Ctrl-C wants to have the terminal back; nothing of the demo is kept that could be lost.
+_PATIENCE_S = 10.0
+
 
 @contextlib.contextmanager
 def running_service(database_url: str, port: int, state_dir: Path) -> Iterator[Service]:
@@ -22,7 +25,7 @@ def running_service(database_url: str, port: int, state_dir: Path) -> Iterator[S
     try:
         yield service
     finally:
-        service.stop()
+        service.stop(_PATIENCE_S)
 
 
 def _free_port(port: int) -> int:
