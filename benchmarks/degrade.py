@@ -100,10 +100,11 @@ def draw_figure(found: dict[str, list[dict[str, Any]]], file: Path) -> None:
                 plot.grid(visible=True, color="#e5e5e5")
         plots[0, column].set_title(way.title, fontsize=9)
         plots[1, column].set_xlabel(way.unit)
-        plots[0, column].set_ylim(0, 103)
-        plots[1, column].set_ylim(bottom=0)
         for plot in plots[:, column]:
             plot.set_xticks(way.values, [f"{value:g}" for value in way.values])
+    most = max(row[rule]["by_chance"] for rows in found.values() for row in rows for rule in _RULES)
+    plots[0, 0].set_ylim(0, 103)
+    plots[1, 0].set_ylim(0, 1.1 * max(most, 1.0))
     plots[0, 0].set_ylabel("planted offences alerted, %")
     plots[1, 0].set_ylabel("others alerted by chance,\nfor 100 offences")
     plots[0, 0].legend(loc="lower left", frameon=False)
