@@ -24,6 +24,9 @@ async def examine_flow(connection: Connection, settings: Settings) -> list[Findi
         await _unassigned(connection),
         await _rejected(connection),
         await _sealing(connection, settings),
+        await _endpoints(connection),
+        await _delivering(connection),
+        await _channels(connection, settings),
     ]
 
 
@@ -162,3 +165,62 @@ async def _sealing(connection: Connection, settings: Settings) -> Finding:
         f"hours since {oldest:%Y-%m-%d %H:%M} UTC are not sealed yet",
         "Their rows take nine times the room. Does a matcher run? By hand: trailmatch trails seal",
     )
+
+
+DISABLED = "SELECT count(*) FROM endpoint WHERE disabled_at IS NOT NULL AND deleted_at IS NULL"
+
+
+async def _endpoints(connection: Connection) -> Finding:
+    disabled = await connection.fetchval(DISABLED)
+    if not disabled:
+        return well("endpoints", "none is disabled")
+    return doubtful(
+        "endpoints",
+        f"{disabled} disabled: their receivers are told nothing, what is for them is kept",
+        "See why: trailmatch endpoint list --organisation CODE",
+    )
+
+
+DELIVERING = """
+SELECT count(*) AS n, coalesce(extract(epoch FROM now() - min(d.due_at)), 0)::float8 AS oldest_s
+FROM delivery AS d LEFT JOIN endpoint AS e USING (endpoint_id)
+WHERE d.delivered_at IS NULL AND d.cancelled_at IS NULL AND d.due_at < now()
+    AND e.disabled_at IS NULL AND e.deleted_at IS NULL
+"""
+_UNDELIVERED_S: Final = 3_600.0
+
+
+async def _delivering(connection: Connection) -> Finding:
+    row = await connection.fetchrow(DELIVERING)
+    assert row is not None
+    if row["oldest_s"] <= _UNDELIVERED_S:
+        return well("deliveries", f"{row['n']} on their way" if row["n"] else "everything is delivered")
+    return doubtful(
+        "deliveries",
+        f"{row['n']} not acknowledged, the oldest for {row['oldest_s'] / 3_600:.0f} h",
+        "An endpoint or the mail relay does not answer; it is tried again. docs/operating.md, “Failed deliveries”.",
+    )
+
+
+WANTED = """
+SELECT (SELECT count(*) FROM endpoint WHERE disabled_at IS NULL AND deleted_at IS NULL) AS endpoints,
+    (SELECT count(*) FROM preference WHERE by_email) AS accounts
+"""
+
+
+async def _channels(connection: Connection, settings: Settings) -> Finding:
+    row = await connection.fetchrow(WANTED)
+    assert row is not None
+    if row["endpoints"] and settings.signing_key is None:
+        return ill(
+            "channels",
+            f"{row['endpoints']} endpoints, and TRAILMATCH_SIGNING_KEY is not set here",
+            "Set it, to the same text for every process: without it nothing is signed or sent.",
+        )
+    if row["accounts"] and settings.smtp_host is None:
+        return doubtful(
+            "channels",
+            f"{row['accounts']} people want mail, and TRAILMATCH_SMTP_HOST is not set here",
+            "Set it where a matcher runs: until then their mails wait.",
+        )
+    return well("channels", "what is asked for can be sent")

@@ -134,6 +134,25 @@ async def test_hours_that_stay_unsealed_are_told(connection: Connection) -> None
     assert (finding.state, "trailmatch trails seal" in finding.advice) == (State.DOUBTFUL, True)
 
 
+async def test_an_endpoint_that_is_disabled_and_one_that_does_not_answer_are_told(connection: Connection) -> None:
+    organisation = await find_or_create_organisation(connection, "kent", "force", None)
+    await connection.execute(
+        "INSERT INTO endpoint (organisation_id, url, label, events) VALUES ($1, 'https://a.example', '', '{}')",
+        organisation,
+    )
+    await connection.execute(
+        "INSERT INTO delivery (endpoint_id, created_at, due_at) SELECT endpoint_id, now(), now() - interval '5 hours'"
+        " FROM endpoint"
+    )
+    finding = await found(connection, "deliveries")
+    assert (finding.state, finding.found) == (State.DOUBTFUL, "1 not acknowledged, the oldest for 5 h")
+    assert (await found(connection, "endpoints")).state is State.WELL
+    assert "TRAILMATCH_SIGNING_KEY" in (await found(connection, "channels")).found
+    await connection.execute("UPDATE endpoint SET disabled_at = now(), disabled_because = 'gone'")
+    assert (await found(connection, "deliveries")).state is State.WELL
+    assert (await found(connection, "endpoints")).found.startswith("1 disabled")
+
+
 async def test_a_server_that_may_lose_what_it_acknowledged_is_ill(connection: Connection) -> None:
     await connection.execute("SET synchronous_commit = off")
     finding = await found(connection, "durability")
