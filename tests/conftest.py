@@ -1,10 +1,13 @@
 """What tests stand on: a real PostgreSQL, a fresh migrated database for each test that asks, and the real data."""
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
@@ -27,6 +30,7 @@ settings.register_profile("trailmatch", deadline=None)
 settings.load_profile("trailmatch")
 
 _numbers = count(1)
+_PREFIX = "trailmatch-tests-"
 # What a server of tests has been seen to take is a tenth of this; with several test processes each has its own.
 _ROOM_BYTES = 4_000_000_000
 
@@ -48,7 +52,9 @@ def server_url() -> Iterator[str]:
         yield os.environ["DATABASE_URL"]
         return
     # Not pytest's directory: its path is too long for a socket.
-    state_dir = Path(tempfile.mkdtemp(prefix="trailmatch-tests-", dir=_place_for_databases()))
+    place = _place_for_databases()
+    _clear_away_killed(place)
+    state_dir = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
     state_dir.chmod(0o755)  # where PostgreSQL has to run as another user, that one must get in
     try:
         with running_postgres(state_dir) as server:
@@ -58,11 +64,21 @@ def server_url() -> Iterator[str]:
         shutil.rmtree(state_dir)
 
 
-def _place_for_databases() -> Path | None:
+def _place_for_databases() -> Path:
     """A file system in memory where there is one with room: on a disk, a copied database takes four times as long."""
     memory = Path("/dev/shm")
     has_room = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM_BYTES
-    return memory if has_room else None
+    return memory if has_room else Path(tempfile.gettempdir())
+
+
+def _clear_away_killed(place: Path) -> None:
+    """Remove what runs that were killed have left: a directory whose owner's lock nobody holds any more."""
+    for owner in place.glob(f"{_PREFIX}*/postgres.owner"):
+        with contextlib.suppress(OSError), owner.open() as lock:
+            is_new = time.time() - owner.stat().st_mtime < 60  # and perhaps about to be locked
+            if not is_new:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(owner.parent)
 
 
 async def _trade_safety_for_speed(url: str) -> None:
