@@ -102,7 +102,12 @@ def weigh_by_presence(context: Context, incident: Incident, profile: Profile) ->
 
 def _place(incident: Incident, profile: Profile) -> Place:
     circle = profile.circle(incident.offence)
-    return Place(incident.lon_deg, incident.lat_deg, circle.radius_m, sigma_of_r95(circle.r95_m))
+    return Place(
+        incident.lon_deg,
+        incident.lat_deg,
+        circle.radius_m,
+        sigma_of_r95(circle.r95_m if incident.r95_m is None else incident.r95_m),
+    )
 
 
 def _bridges(profile: Profile) -> Bridges:

@@ -34,16 +34,23 @@ class Crime(NamedTuple):
 
 
 def record_crimes(
-    seed: int, town: Town, offences: list[Offence], lives: list[Life], count: int, from_s: float, until_s: float
+    seed: int,
+    town: Town,
+    offences: list[Offence],
+    lives: list[Life],
+    count: int,
+    from_s: float,
+    until_s: float,
+    others: list[Crime],
 ) -> list[Crime]:
-    """`count` crimes in order of being reported: the offences of wearers, the rest by people without a tag."""
+    """`count` crimes in order of being reported: those of wearers, `others`, the rest by people without a tag."""
     draw = np.random.default_rng([seed, 4])
-    crimes = list[Crime]()
+    crimes = [*others]
     for number, offence in enumerate(offences):
         act = lives[offence.wearer].acts[number]
         crimes.append(_record(draw, offence.kind, offence.address, act, until_s))
         crimes[-1] = crimes[-1]._replace(offender=offence.wearer, is_near_own_place=offence.is_near_own_place)
-    for _ in range(count - len(offences)):
+    for _ in range(count - len(crimes)):
         kind = draw_kind(draw)
         began_s = draw_moment(draw, kind, from_s, until_s - _HOUR_S)
         address = int(draw.choice(np.flatnonzero(addresses_of(town, kind))))

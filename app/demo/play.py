@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ _RESENT_EVERY = 20  # deliveries: now and then an answer gets lost, and the cont
 _IDLE_WITHIN_S = 120.0
 _IDLE_POLL_S = 0.1
 _HEARD_WITHIN_S = 5.0
+_VERDICTS_ON = 60  # crimes: more would take longer than they tell
 _WAITING = ("batches", "arrivals", "rejoins", "due", "undispatched")
 
 
@@ -49,6 +51,7 @@ class Played(NamedTuple):
     fitting_answered_s: Floats  # (W,) when each wearer's activation was acknowledged
     events: list[Event]
     matches: list[dict[str, Any]]
+    verdicts: Counter[str]  # on how many wearers each is said, of the first crimes
     alerts: list[dict[str, Any]]
     playing_s: float
     is_idle: bool  # False: the matcher had still work when we stopped waiting for it
@@ -72,7 +75,9 @@ async def play(scene: Scene, address: str, keys: Keys, tell: Callable[[float, in
             await player.deliver_all(lambda at_s: tell(at_s, ear.raised))
             playing_s = time.perf_counter() - began_s
             is_idle = await _until_idle(force)
-            matches, alerts = await _read_all(probation, "matches"), await _read_all(probation, "alerts")
+            matches = await _read_all(probation, "matches", "/v1/matches?limit=1000")
+            alerts = await _read_all(probation, "alerts", "/v1/alerts?limit=1000")
+            verdicts = await _count_verdicts(force)
             await ear.wait_until_raised(len(alerts), _HEARD_WITHIN_S)
     except httpx.TransportError as error:
         raise Failure(f"the service does not answer: {error or type(error).__name__}") from error
@@ -85,6 +90,7 @@ async def play(scene: Scene, address: str, keys: Keys, tell: Callable[[float, in
         player.fitting_answered_s,
         ear.events,
         matches,
+        verdicts,
         alerts,
         playing_s,
         is_idle,
@@ -101,12 +107,14 @@ class _Player:
         self.fitting_answered_s: Floats = np.full(len(scene.wearers), np.nan)
 
     async def deliver_all(self, tell: Callable[[float], None]) -> None:
-        """In the order of the scene: in each quarter of an hour first the crimes reported in it, then its fixes."""
+        """What the tags reported before the crimes; then for each quarter of an hour its crimes, then its fixes."""
         scene = self._scene
         await _post(self._contractor, "/v1/wearers", messages.wearers(scene, FORCE, PROBATION))
         # One tag's fitting is only told when half of its pings are there: they wait for it.
         await self._fit(slice(0, -1))
-        ends_s = np.arange(scene.from_s, scene.until_s, _DELIVERY_S) + _DELIVERY_S
+        await self._deliver(0, int(np.searchsorted(scene.fixes.received_s, scene.crimes_from_s, "right")))
+        await _until_idle(self._force)
+        ends_s = np.arange(scene.crimes_from_s, scene.until_s, _DELIVERY_S) + _DELIVERY_S
         pace_s = min(_PACE_S, _LONGEST_S / ends_s.size)
         reported_s = np.array([crime.reported_s for crime in scene.crimes])
         next_at_s = time.perf_counter()
@@ -171,10 +179,20 @@ async def _until_idle(client: httpx.AsyncClient) -> bool:
     return False
 
 
-async def _read_all(client: httpx.AsyncClient, noun: str) -> list[dict[str, Any]]:
+async def _count_verdicts(client: httpx.AsyncClient) -> Counter[str]:
+    """Count what is said of every wearer who could have been at one of the first crimes."""
+    incidents = (await client.get(f"/v1/incidents?limit={_VERDICTS_ON}")).raise_for_status().json()["incidents"]
+    verdicts = Counter[str]()
+    for incident in incidents:
+        wearers = await _read_all(client, "wearers", f"/v1/incidents/{incident['incident_id']}/wearers?limit=500")
+        verdicts.update(each["verdict"] for each in wearers)
+    return verdicts
+
+
+async def _read_all(client: httpx.AsyncClient, noun: str, first_page: str) -> list[dict[str, Any]]:
     """Every record of a list, page by page as its Link header leads."""
     records = list[dict[str, Any]]()
-    page: str | None = f"/v1/{noun}?limit=1000"
+    page: str | None = first_page
     while page is not None:
         answer = (await client.get(page)).raise_for_status()
         records += answer.json()[noun]

@@ -23,6 +23,9 @@ def summary(scene: Scene, played: Played, outcome: Outcome) -> dict[str, Any]:
         "matches": len(played.matches),
         "alerts": len(played.alerts),
         "alerts_heard": sum(event.kind == "alert.raised" for event in played.events),
+        "alerts_revised": sum(event.kind == "alert.revised" for event in played.events),
+        "alerts_withdrawn": sum(alert["state"] == "withdrawn" for alert in played.alerts),
+        "verdicts": dict(played.verdicts),
         "planted": len(outcome.found) + len(outcome.missed),
         "planted_found": len(outcome.found),
         "planted_missed": [
@@ -58,7 +61,10 @@ def as_table(figures: dict[str, Any]) -> Table:
     table.add_row("duplicates, conflicts, rejected", others)
     matched = f"{figures['incidents_matched']} matched with a wearer's trail, in {figures['matches']} matches"
     table.add_row("incidents", f"{figures['incidents']}, of them {matched}")
+    verdicts = ", ".join(f"{count:,} {verdict.replace('_', ' ')}" for verdict, count in figures["verdicts"].items())
+    table.add_row("verdicts on wearers", verdicts)
     table.add_row("alerts raised", f"{figures['alerts']}, of them {figures['alerts_heard']} heard on the stream")
+    table.add_row("  revised, withdrawn", f"{figures['alerts_revised']}, {figures['alerts_withdrawn']}")
     table.add_section()
     table.add_row("offences by wearers", f"{figures['planted']}")
     table.add_row("  found", f"{figures['planted_found']}")

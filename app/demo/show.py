@@ -29,6 +29,8 @@ from app.settings import Settings
 _console = Console(stderr=True)
 
 DONE, IN_PART = 0, 3
+# Days that tell what is ordinary: from seven on the evidence counts them, and some are not whole.
+_DAYS_BEFORE = 9
 
 
 class Wanted(NamedTuple):
@@ -48,7 +50,14 @@ def show(settings: Settings, wanted: Wanted) -> int:
     # `kill` ends us as Ctrl-C does: service and database are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     _say(f"inventing {NAME}")
-    scene = make_scene(wanted.seed, wearers=wanted.wearers, days=wanted.days, crimes=wanted.crimes, until_us=_now_us())
+    scene = make_scene(
+        wanted.seed,
+        wearers=wanted.wearers,
+        days=wanted.days,
+        crimes=wanted.crimes,
+        until_us=_now_us(),
+        days_before=_DAYS_BEFORE,
+    )
     _say(f"{scene.town.people:,} people, {wanted.wearers} of them on a tag, {scene.fixes.wearer.size:,} fixes")
     with demo_database(settings) as url, running_service(url, wanted.port, settings.state_dir) as service:
         keys = asyncio.run(_found(url))
@@ -86,12 +95,15 @@ def _progress(scene: Scene) -> Iterator[Callable[[float, int], None]]:
     """A bar over the days of the scene, on a terminal only."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[alerts]}"), TimeElapsedColumn())
     with Progress(*columns, console=_console, disable=not _console.is_terminal) as progress:
-        task = progress.add_task("playing", total=scene.until_s - scene.from_s, alerts="")
+        task = progress.add_task("playing", total=scene.until_s - scene.crimes_from_s, alerts="")
 
         def tell(at_s: float, alerts: int) -> None:
             moment = datetime.fromtimestamp(scene.time_us(at_s) / 1e6, UTC)
             progress.update(
-                task, completed=at_s - scene.from_s, description=f"playing {moment:%A %H:%M}", alerts=f"{alerts} alerts"
+                task,
+                completed=at_s - scene.crimes_from_s,
+                description=f"playing {moment:%A %H:%M}",
+                alerts=f"{alerts} alerts",
             )
 
         yield tell

@@ -10,7 +10,7 @@ from app.demo.play import Played
 from app.demo.scene import Scene
 from app.demo.town import Bools, Ints
 from app.demo.wearers import distance_m
-from matcher.profile import RADIUS_100M
+from matcher.profile import STANDARD
 
 
 class Missed(StrEnum):
@@ -20,7 +20,8 @@ class Missed(StrEnum):
     NO_SIGNAL = "the tag had no signal"
     BETWEEN_FIXES = "over between two fixes"
     TOO_FAR_OFF = "every fix of it was too far off"
-    NOT_ALERTED = "a fix lies in circle and window, but there is no alert"
+    WEAK = "matched, but too short a stay or no more than chance explains"
+    NOT_MATCHED = "a fix lies in circle and window, but there is no match"
 
 
 class Pair(NamedTuple):
@@ -44,13 +45,14 @@ class Outcome(NamedTuple):
 def weigh(scene: Scene, played: Played) -> Outcome:
     """Compare with the truth."""
     alerted = {pair_of(scene, alert) for alert in played.alerts if alert["state"] != "withdrawn"}
+    matched = {pair_of(scene, match) for match in played.matches}
     planted = {Pair(number, crime.offender) for number, crime in enumerate(scene.crimes) if crime.offender >= 0}
     by_chance = sorted(alerted - planted)
     at_own_place = [pair for pair in by_chance if _is_own_place(scene, pair)]
     ping_s, incident_s = _latencies(scene, played)
     return Outcome(
         found=sorted(planted & alerted),
-        missed={pair: _why_missed(scene, pair) for pair in sorted(planted - alerted)},
+        missed={pair: _why_missed(scene, pair, matched) for pair in sorted(planted - alerted)},
         chance_at_own_place=at_own_place,
         chance_passing=[pair for pair in by_chance if pair not in at_own_place],
         ping_to_alert_s=ping_s,
@@ -69,7 +71,7 @@ def pair_of(scene: Scene, alert: dict[str, Any]) -> Pair:
 def hits(scene: Scene, pair: Pair) -> Ints:
     """Rows of the wearer's fixes within the crime's circle and padded window, reckoned here and not by the matcher."""
     crime, fixes = scene.crimes[pair.crime], scene.fixes
-    circle = RADIUS_100M.circle(crime.kind.code)
+    circle = STANDARD.circle(crime.kind.code)
     is_in_window = (fixes.fixed_s >= crime.from_s - circle.padding_s) & (fixes.fixed_s <= crime.to_s + circle.padding_s)
     return np.flatnonzero((fixes.wearer == pair.wearer) & is_in_window & _is_within(scene, crime, circle.radius_m))
 
@@ -84,14 +86,16 @@ def _is_within(scene: Scene, crime: Crime, radius_m: float) -> Bools:
 def _is_own_place(scene: Scene, pair: Pair) -> bool:
     crime = scene.crimes[pair.crime]
     at = scene.town.address_x_m[crime.address], scene.town.address_y_m[crime.address]
-    radius_m = RADIUS_100M.circle(crime.kind.code).radius_m
+    radius_m = STANDARD.circle(crime.kind.code).radius_m
     return bool(distance_m(scene.town, scene.wearers[pair.wearer].own_places, *at).min() <= radius_m)
 
 
-def _why_missed(scene: Scene, pair: Pair) -> Missed:
+def _why_missed(scene: Scene, pair: Pair, matched: set[Pair]) -> Missed:
     crime = scene.crimes[pair.crime]
+    if pair in matched:
+        return Missed.WEAK
     if hits(scene, pair).size:
-        return Missed.NOT_ALERTED
+        return Missed.NOT_MATCHED
     for silence in scene.silences:
         if silence.wearer == pair.wearer and silence.from_s < crime.act_to_s and silence.to_s > crime.act_from_s:
             return Missed.BATTERY if silence.is_battery else Missed.NO_SIGNAL

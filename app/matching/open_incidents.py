@@ -144,11 +144,18 @@ class OpenIncidents:
 
 # Numbers are drawn under a lock that is held to commit, so none below the highest one seen can appear later.
 PUBLISHED = """
-SELECT publish_seq, incident_id, offence, from_at, to_at, lon_deg, lat_deg, is_withdrawn, profile_id
+SELECT publish_seq, incident_id, offence, from_at, to_at, lon_deg, lat_deg, position_r95_m, is_withdrawn, profile_id
 FROM incident_version WHERE publish_seq > $1 ORDER BY publish_seq
 """
 
 
 def incident_of(row: asyncpg.Record) -> Incident:
     """Make the incident that is judged from a row of incident_version."""
-    return Incident(row["lon_deg"], row["lat_deg"], row["offence"], to_us(row["from_at"]), to_us(row["to_at"]))
+    return Incident(
+        row["lon_deg"],
+        row["lat_deg"],
+        row["offence"],
+        to_us(row["from_at"]),
+        to_us(row["to_at"]),
+        row["position_r95_m"],
+    )

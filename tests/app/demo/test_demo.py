@@ -51,18 +51,21 @@ def run(*options: str, env: dict[str, str]) -> "subprocess.CompletedProcess[str]
 
 def check_figures(figures: dict[str, Any]) -> None:
     pings = figures["pings"]
-    assert pings["accepted"] > 6 * 1_440 * 0.7
+    assert pings["accepted"] > 10 * 6 * 1_440 * 0.7
     assert pings["accepted"] + pings["duplicates"] == pings["sent"]
     assert pings["duplicates"] > 0
     assert (pings["conflicts"], pings["rejected"]) == (0, 0)
     assert figures["idle"]
     assert figures["incidents"] == 12
     assert figures["planted"] == 4
-    assert figures["planted_found"] >= 2
-    assert Missed.NOT_ALERTED not in {missed["why"] for missed in figures["planted_missed"]}
+    assert figures["planted_found"] >= 1
+    assert Missed.NOT_MATCHED not in {missed["why"] for missed in figures["planted_missed"]}
+    assert figures["verdicts"]["excluded"] > 0
+    assert figures["alerts_withdrawn"] > 0
+    assert figures["alerts_revised"] > 0
     assert figures["alerts"] == figures["alerts_heard"] >= figures["planted_found"]
     measured = figures["ping_to_alert_ms"]["alerts"] + figures["incident_to_alert_ms"]["alerts"]
-    assert measured == figures["alerts"]
+    assert measured <= figures["alerts"]
 
 
 def is_listening(port: int) -> bool:

@@ -1,3 +1,4 @@
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def alert(scene: Scene, pair: Pair, state: str = "new") -> dict[str, Any]:
 def played(scene: Scene, alerts: list[dict[str, Any]], events: list[Event] | None = None) -> Played:
     """Everything was acknowledged at second 0."""
     zeros = [np.zeros(count) for count in (scene.fixes.wearer.size, len(scene.crimes), len(scene.wearers))]
-    return Played(Counts(), zeros[0], zeros[1], zeros[2], events or [], alerts, alerts, 1.0, is_idle=True)
+    return Played(Counts(), zeros[0], zeros[1], zeros[2], events or [], alerts, Counter(), alerts, 1.0, is_idle=True)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_each_alert_is_a_planted_offence_or_chance_and_each_missed_offence_has_i
     planted = {Pair(number, crime.offender) for number, crime in enumerate(scene.crimes) if crime.offender >= 0}
     assert set(outcome.found) == planted & set(with_hits)
     assert set(outcome.missed) == planted - set(with_hits)
-    assert Missed.NOT_ALERTED not in outcome.missed.values()
+    assert not {Missed.NOT_MATCHED, Missed.WEAK} & set(outcome.missed.values())
     assert {*outcome.chance_at_own_place, *outcome.chance_passing} == set(with_hits) - planted
     for pair in outcome.chance_passing:
         wearer, crime = scene.wearers[pair.wearer], scene.crimes[pair.crime]
@@ -67,8 +68,8 @@ def test_an_offence_with_a_fix_in_its_circle_and_no_standing_alert_is_said_to_la
     scene: Scene, with_hits: list[Pair]
 ) -> None:
     pair = next(pair for pair in with_hits if scene.crimes[pair.crime].offender == pair.wearer)
-    for alerts in ([], [alert(scene, pair, "withdrawn")]):
-        assert weigh(scene, played(scene, alerts)).missed[pair] is Missed.NOT_ALERTED
+    for alerts, why in (([], Missed.NOT_MATCHED), ([alert(scene, pair, "withdrawn")], Missed.WEAK)):
+        assert weigh(scene, played(scene, alerts)).missed[pair] is why
 
 
 def test_time_runs_from_the_request_that_completed_the_alert(scene: Scene, with_hits: list[Pair]) -> None:

@@ -134,12 +134,13 @@ class World:
             "to_s": 300,
             "north_m": 0.0,
             "is_withdrawn": False,
+            "position_r95_m": None,
             **changes,
         }
         await connection.execute(
             "INSERT INTO incident_version (incident_id, version, publish_seq, offence, from_at, to_at, lon_deg, "
-            "lat_deg, is_withdrawn, changed, profile_id) "
-            "VALUES ($1, $2, nextval('incident_publish_seq'), $3, $4, $5, $6, $7, $8, '{}', $9)",
+            "lat_deg, is_withdrawn, changed, profile_id, position_r95_m) "
+            "VALUES ($1, $2, nextval('incident_publish_seq'), $3, $4, $5, $6, $7, $8, '{}', $9, $10)",
             incident_id,
             version,
             values["offence"],
@@ -149,6 +150,7 @@ class World:
             LAT + float(str(values["north_m"])) * METRE_NORTH_DEG,
             values["is_withdrawn"],
             profile.profile_id,
+            values["position_r95_m"],
         )
         await connection.execute("INSERT INTO arrival (incident_id, version) VALUES ($1, $2)", incident_id, version)
         return incident_id
