@@ -159,7 +159,7 @@ class Evidence:
         return self.history == NOT_READ
 
     def as_json(self) -> dict[str, object]:
-        """Give the evidence as JSON holds it: times as RFC 3339 text, named `…_at`; null for what is infinite."""
+        """Give the evidence as JSON holds it: times as RFC 3339 text, named `at` or `…_at`; null for what is infinite."""
         shown = {name: value for name, value in _object(self).items() if name != "is_candidate"}
         return {"schema": SCHEMA, "algorithm": ALGORITHM, **shown}
 
@@ -170,7 +170,8 @@ def _object(whole: object) -> dict[str, object]:
 
 
 def _json_name(name: str) -> str:
-    return name.removesuffix("_us") + "_at" if name.endswith("_us") else name
+    bare = name.removesuffix("_us")
+    return bare if name in {bare, "at_us"} else bare + "_at"
 
 
 def _json_value(name: str, value: object) -> object:
