@@ -159,7 +159,7 @@ class Evidence:
         return self.history == NOT_READ
 
     def as_json(self) -> dict[str, object]:
-        """Give the evidence as JSON holds it: times as RFC 3339 text, named `at` or `…_at`; null for what is infinite."""
+        """Give the evidence as JSON holds it: times as RFC 3339 text, named `…_at`; null for what is infinite."""
         shown = {name: value for name, value in _object(self).items() if name != "is_candidate"}
         return {"schema": SCHEMA, "algorithm": ALGORITHM, **shown}
 
