@@ -14,7 +14,7 @@ from app.leashed import start_leashed
 
 HOST = "127.0.0.1"
 _READY_S = 600.0  # the first start compiles the kernels, half a minute of work; a busy machine takes its time
-_POLL_S = 0.05
+_POLL_S = 0.2  # each look takes the service some milliseconds, which compiling needs more
 
 
 class Running:
