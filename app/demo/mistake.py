@@ -31,6 +31,11 @@ class Mistake(NamedTuple):
     address: int  # of the crime
     at_s: float  # on a whole minute
 
+    @property
+    def mended_s(self) -> float:
+        """When the first of the fixes arrive that show it."""
+        return self.at_s + _LATER_S
+
 
 def find_mistake(
     seed: int, town: Town, wearers: list[Wearer], lives: list[Life], fixes: Fixes, from_s: float, until_s: float

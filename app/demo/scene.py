@@ -9,7 +9,7 @@ from app.demo.crimes import Crime, record_crimes
 from app.demo.days import DAY_S, plan_days, with_offence
 from app.demo.fixes import Fixes, Silence, take_fixes
 from app.demo.lives import Life, live
-from app.demo.mistake import crime_of, find_mistake, with_mistake
+from app.demo.mistake import Mistake, crime_of, find_mistake, with_mistake
 from app.demo.offences import Offence, plan_offences
 from app.demo.town import Town, make_town
 from app.demo.ways import Ways
@@ -32,6 +32,7 @@ class Scene(NamedTuple):
     fixes: Fixes
     silences: list[Silence]
     crimes: list[Crime]
+    mistake: Mistake | None  # what one of the crimes and some fixes were made for
 
     def time_us(self, at_s: float) -> int:
         """A moment of the scene as microseconds since 1970-01-01 UTC."""
@@ -60,7 +61,9 @@ def make_scene(seed: int, *, wearers: int, days: int, crimes: int, until_us: int
     if mistake:
         fixes = with_mistake(fixes, mistake, town)
     recorded = record_crimes(seed, town, offences, lives, crimes, crimes_from_s, until_s, others)
-    return Scene(midnight_us, from_s, crimes_from_s, float(until_s), town, people, lives, fixes, silences, recorded)
+    return Scene(
+        midnight_us, from_s, crimes_from_s, float(until_s), town, people, lives, fixes, silences, recorded, mistake
+    )
 
 
 def _life(
