@@ -37,13 +37,13 @@ READINESS_EXAMPLE = {
 }
 INFO_EXAMPLE = {
     "version": "0.1.0",
-    "algorithm": "radius-1",
+    "algorithm": "evidence-1",
     "python": "3.11.2",
     "numba": "0.63.1",
     "numpy": "2.3.4",
     "machine": "x86_64",
     "postgresql": "18.4",
-    "profiles": [{"name": "radius-100m", "version": 1, "sha256": "9f86d081884c7d65…"}],
+    "profiles": [{"name": "standard", "version": 1, "sha256": "9f86d081884c7d65…"}],
 }
 
 

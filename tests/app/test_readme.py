@@ -41,7 +41,7 @@ async def _follow(line: str, start: str, **environment: str) -> str:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):  # the matcher may have to be compiled first
             async for printed in process.stdout:
                 if printed.decode().startswith(start):
                     return printed.decode().rstrip()
