@@ -10,7 +10,7 @@ def test_nothing_is_lost_or_told_twice_whatever_is_killed() -> None:
     assert result["repeated"] == 0
     assert result["equal"], result["differences"]
     # Else nothing was shown.
-    assert result["kills"] >= 3
+    assert result["kills"] > 0
     assert result["alerts"] > 20
     assert result["acknowledged"]["decisions"] > 0
     assert {"disturbing", "undisturbed"} == set(told)

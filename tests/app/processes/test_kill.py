@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,9 +12,8 @@ import httpx
 from app.db import Connection, connect
 from app.postgres import running_postgres
 from app.running import Running, Service
-from benchmarks.parties import Keys
 from benchmarks.patient_client import PatientClient
-from benchmarks.playing import Player
+from benchmarks.playing import Played, Player
 from benchmarks.service_process import free_port, own_state_dir, prepare, prepare_database
 from benchmarks.story import Story
 from tests.app.processes.endings import (
@@ -29,62 +28,41 @@ from tests.app.processes.endings import (
 KILLS = 3
 
 
-async def disturbed(story: Story, address: str, keys: Keys, disturb: Callable[[], Coroutine[None, None, None]]) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        playing = tasks.create_task(play_through(story, address, keys))
-        tasks.create_task(disturb())
-    # Else it was only killed when nobody wanted anything of it.
-    assert playing.result().repeats > 0
-
-
-def test_a_service_that_is_killed_again_and_again_ends_with_the_same_answer(story: Story, undisturbed: Ending) -> None:
+def test_a_service_and_a_worker_that_are_killed_again_and_again_end_with_the_same_answer(
+    story: Story, undisturbed: Ending
+) -> None:
     draw = random.Random(3)
     with own_state_dir() as state_dir:
         keys, port = prepare(state_dir, PROFILE), free_port()
         service = Service(state_dir, port)
-
-        async def kill_and_restart() -> None:
-            nonlocal service
-            for _ in range(KILLS):
-                await asyncio.to_thread(service.wait_until_ready, keys.force)
-                await asyncio.sleep(draw.uniform(0.0, 1.0))
-                service.kill()
-                service = Service(state_dir, port)
-
-        try:
-            asyncio.run(disturbed(story, service.address, keys, kill_and_restart))
-        finally:
-            code = service.stop()
-        assert code == 0
-        check_ending(read_ending(state_dir), undisturbed, story)
-        check_nothing_is_left(state_dir)
-
-
-def test_a_worker_that_is_killed_and_one_whose_database_goes_end_with_the_same_answer(
-    story: Story, undisturbed: Ending
-) -> None:
-    draw = random.Random(4)
-    with own_state_dir() as state_dir:
-        keys, port = prepare(state_dir, PROFILE), free_port()
-        service = Service(state_dir, port, "--no-matcher")
         service.wait_until_ready(keys.force)
         worker = Running(state_dir, "worker")
 
         async def kill_and_restart() -> None:
             nonlocal service, worker
-            await asyncio.sleep(draw.uniform(0.5, 2.0))
-            worker.kill()
-            worker = Running(state_dir, "worker")
-            await asyncio.sleep(draw.uniform(1.0, 2.0))
-            # It takes the database with it; the worker has to find the next one.
-            service.kill()
-            service = Service(state_dir, port, "--no-matcher")
+            for kill in range(KILLS):
+                await asyncio.to_thread(service.wait_until_ready, keys.force)
+                if kill == 1:
+                    worker.kill()
+                    worker = Running(state_dir, "worker")
+                await asyncio.sleep(draw.uniform(0.0, 1.0))
+                # It takes the database with it; the worker has to find the next one.
+                service.kill()
+                service = Service(state_dir, port)
+
+        async def play_and_kill() -> Played:
+            async with asyncio.TaskGroup() as tasks:
+                playing = tasks.create_task(play_through(story, service.address, keys))
+                tasks.create_task(kill_and_restart())
+            return playing.result()
 
         try:
-            asyncio.run(disturbed(story, service.address, keys, kill_and_restart))
+            played = asyncio.run(play_and_kill())
             worker.raise_if_ended()
         finally:
             codes = worker.stop(), service.stop()
+        # Else it was only killed when nobody wanted anything of it.
+        assert played.repeats > 0
         assert codes == (0, 0)
         check_ending(read_ending(state_dir), undisturbed, story)
         check_nothing_is_left(state_dir)
