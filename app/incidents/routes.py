@@ -80,8 +80,9 @@ async def get_wearers(
 ) -> WearerVerdictPage:
     """Give the verdict on every wearer who could matter, a page at a time: who was there, and who cannot have been.
 
-    Those with a tag on in the window (with its padding) and a position within 50 km in it, or none. They are weighed
-    now, by the incident's latest version. A page looks at `limit` wearers and gives those with the verdict asked for.
+    Those with a tag on in the hours that the window, with its padding, touches, and in these hours a position within
+    50 km, or none. They are weighed now, by the incident's latest version. A page looks at `limit` wearers and gives
+    those with the verdict asked for.
     """
     async with request.app.state.pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
         page = await weigh_wearers(connection, viewer, incident_id, after, limit, verdict)

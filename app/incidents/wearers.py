@@ -19,16 +19,19 @@ from app.identity import match_id
 from app.incidents.wearer_schemas import Verdict, WearerVerdict
 from app.matching.context import Case, Pair, pieces_of, read_cases, read_contexts
 from app.matching.open_incidents import incident_of
+from app.matching.positions import Span
 from app.matching.profiles import find_profiles
 from app.matching.weighing import Weighed, weigh_all
 from app.times import to_datetime
 from app.trails.store import probe_by_key
 from matcher.context import Context, padded_window
+from matcher.crime_time import CrimeTime
 from matcher.near import distances_m
 from matcher.weigh import is_match
 
-# Who was further off all through the window is left out.
+# Who was further off in all the hours that the window touches is left out. Whole hours, because trails are packed so.
 NEAR_M: Final = 50_000.0
+_HOUR_US: Final = 3_600_000_000
 # Degrees of latitude are never shorter than this, nor degrees of longitude at the equator.
 _METRES_A_DEGREE: Final = 110_500.0
 
@@ -95,7 +98,8 @@ async def weigh_wearers(
     if row is None or viewer.kind not in {"force", "probation"}:
         raise NotFound("There is no incident with this id, or this key may not see it.")
     wearers = await _find_near(connection, viewer, row, after, limit)
-    if not wearers and row["force_id"] != viewer.organisation_id:
+    is_first_page = after == UUID(int=0)
+    if not wearers and is_first_page and row["force_id"] != viewer.organisation_id:
         raise NotFound("There is no incident with this id, or nobody whom this key may see could have been there.")
     shown = await _weigh(connection, [Pair(incident_id, wearer_id) for wearer_id in wearers])
     shown = [each for each in shown if verdict in {None, each.verdict}]
@@ -110,19 +114,24 @@ async def _find_near(
     if row["is_withdrawn"]:
         return []
     profile = (await find_profiles(connection, [row["profile_id"]]))[row["profile_id"]].profile
-    when = padded_window(incident_of(row), profile)
+    hours = _hours(padded_window(incident_of(row), profile))
     await probe_by_key(connection)
     found = await connection.fetch(
         FIND_WEARERS,
         viewer.organisation_id,
         after,
         limit,
-        to_datetime(when.start_us),
-        to_datetime(when.end_us),
+        to_datetime(hours.from_us),
+        to_datetime(hours.to_us),
         *_box_e7(row["lon_deg"], row["lat_deg"]),
         row["force_id"] == viewer.organisation_id,
     )
     return [each["wearer_id"] for each in found]
+
+
+def _hours(when: CrimeTime) -> Span:
+    """Give the whole hours that a padded window touches."""
+    return Span(when.start_us // _HOUR_US * _HOUR_US, (when.end_us // _HOUR_US + 1) * _HOUR_US - 1)
 
 
 def _box_e7(lon_deg: float, lat_deg: float) -> tuple[int, int, int, int]:
@@ -149,9 +158,9 @@ def _verdicts(cases: Sequence[Case], contexts: Sequence[Context]) -> list[Wearer
 
 
 def _is_near_or_unseen(case: Case, context: Context) -> bool:
-    """Say whether a wearer had a position within NEAR_M in the padded window, or none at all."""
-    when, pings = padded_window(case.incident, case.profile.profile), context.pings
-    inside = (pings.fixed_at_us >= when.start_us) & (pings.fixed_at_us <= when.end_us)
+    """Say whether a wearer had a position within NEAR_M in these hours, or none at all."""
+    hours, pings = _hours(padded_window(case.incident, case.profile.profile)), context.pings
+    inside = (pings.fixed_at_us >= hours.from_us) & (pings.fixed_at_us <= hours.to_us)
     if not inside.any():
         return True
     place = case.incident.lon_deg, case.incident.lat_deg
