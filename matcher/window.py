@@ -152,13 +152,17 @@ def bridge_after(table: Floats, row: int, place: Place, bridges: Bridges) -> Bri
 
     A window about a stop of some minutes holds more of the ways to it than of the stop. Whoever ends a stretch where
     they began it has hardly wandered meanwhile: two axes of pure wandering come to 2·T·D, the errors of both fixes to
-    2·(σ₁² + σ₂²), which is left in, so that the bound is never nothing (docs/decisions/0006).
+    2·(σ₁² + σ₂²), which is left in, so that the bound is never nothing (docs/decisions/0012).
     """
-    fitted = _fitted_m2ps(table, row, place, bridges)
+    _locate(table, row, place)
+    _locate(table, row + 1, place)
     x_m, y_m = table[row + 1, _X] - table[row, _X], table[row + 1, _Y] - table[row, _Y]
     square_m2 = x_m * x_m + y_m * y_m
     square_m2 += 2 * (table[row, SIGMA_M] * table[row, SIGMA_M] + table[row + 1, SIGMA_M] * table[row + 1, SIGMA_M])
     led_m2ps = square_m2 / (2 * (table[row + 1, AT_S] - table[row, AT_S]))
+    if led_m2ps <= bridges.least_mobility_m2ps:
+        return _bridge(table, row, place, float(bridges.least_mobility_m2ps))
+    fitted = _fitted_m2ps(table, row, place, bridges)
     return _bridge(table, row, place, max(min(fitted, led_m2ps), bridges.least_mobility_m2ps))
 
 
