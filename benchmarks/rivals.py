@@ -173,7 +173,9 @@ def _ask_sorted_polars(
     cells = _polars_cells(workload, incidents, cell_bits, slot_bits)
     of_incident = cells.partition_by("incident", as_dict=True)
     started = time.perf_counter()
-    pings = unsorted.with_columns(key=_polars_key(cell_bits, slot_bits)).sort("key")
+    unsorted = unsorted.with_columns(key=_polars_key(cell_bits, slot_bits))
+    pings = unsorted.sort("key")
+    del unsorted  # 3 GB of W2
     places = (
         pings.lazy()
         .select("key")

@@ -5,14 +5,11 @@ import numpy as np
 from matcher.between import Between, line_rule
 from matcher.hits import Hits, no_hits
 from matcher.incidents import MAX_LAT_DEG, MAX_RADIUS_M, Incidents, check_incidents
-from matcher.index_join import FEWEST_PINGS, FEWEST_STRETCHES, refuse_other_lines, room_for_stretches
+from matcher.index_join import refuse_other_lines, some_room
 from matcher.join import space_time_join
 from matcher.lookup import look_up_one
 from matcher.trail_index import TrailIndex
 from matcher.trails import MAX_TIME_US
-
-# Room for the hits of an incident where many people live; one with more is joined the longer way.
-FEWEST_HITS = 1 << 10
 
 NONE = no_hits()
 
@@ -31,7 +28,8 @@ class Arrivals:
             np.zeros(1, np.int64 if name.endswith("_us") else np.float64) for name in Incidents._fields
         )
         self._too_wide = np.zeros(1, np.bool_)
-        self._found = no_hits(FEWEST_HITS)
+        room = some_room()
+        self._found = room.found
         self._arguments = (
             *self._incident,
             *self._rule,
@@ -42,9 +40,9 @@ class Arrivals:
             index.device_of_block,
             index.starts,
             index.entries,
-            *room_for_stretches(FEWEST_STRETCHES),
-            np.empty(FEWEST_PINGS, np.int64),
-            np.empty(FEWEST_PINGS, np.int64),
+            *room.stretches,
+            room.pings,
+            room.scratch,
             self._too_wide,
             *self._found,
         )

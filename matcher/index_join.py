@@ -1,22 +1,23 @@
 """The join of many incidents with an index of trails, in threads."""
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from matcher.hits import Hits, no_hits, with_room
 from matcher.incidents import Incidents, check_incidents
 from matcher.lines import LineRule
-from matcher.lookup import Flags, Stretches, look_up
+from matcher.lookup import Flags, Longs, Stretches, look_up
 from matcher.trail_index import TrailIndex
 
 # Parts in which the threads take the incidents: short enough that none waits long for the last.
-PART_INCIDENTS = 512
+PART_INCIDENTS = 128
 
 # Room to begin with: more than a block of incidents of towns and days takes.
 FEWEST_STRETCHES = 1 << 13
 FEWEST_PINGS = 1 << 17
+FEWEST_HITS = 1 << 12
 
 
 def join_indexed(index: TrailIndex, incidents: Incidents, rule: LineRule, threads: int) -> tuple[Hits, Flags]:
@@ -32,12 +33,24 @@ def join_indexed(index: TrailIndex, incidents: Incidents, rule: LineRule, thread
     incidents = Incidents._make(np.require(column, requirements=["C", "W"]) for column in incidents)
     size = incidents.lon_deg.size
     too_wide = np.zeros(size, dtype=np.bool_)
-    edges = [*range(0, size, PART_INCIDENTS), size]
-    if len(edges) <= 2 or threads == 1:
-        return _look_up(index, incidents, rule, 0, size, too_wide), too_wide
-    with ThreadPoolExecutor(threads) as pool:
-        parts = pool.map(lambda edge: _look_up(index, incidents, rule, edge[0], edge[1], too_wide), pairwise(edges))
-        return Hits._make(np.concatenate(columns) for columns in zip(*parts, strict=True)), too_wide
+    starts = range(0, size, PART_INCIDENTS)
+    parts, waiting = [no_hits()] * len(starts), iter(enumerate(starts))
+
+    def work() -> None:
+        room = some_room()
+        for part, first in waiting:
+            end = min(first + PART_INCIDENTS, size)
+            parts[part], room = _look_up(index, incidents, rule, first, end, room, too_wide)
+
+    if threads == 1 or len(starts) <= 1:
+        work()
+    else:
+        with ThreadPoolExecutor(threads - 1) as pool:
+            others = [pool.submit(work) for _ in range(threads - 1)]
+            work()
+            for other in others:
+                other.result()
+    return Hits._make(np.concatenate(columns) for columns in zip(no_hits(), *parts, strict=True)), too_wide
 
 
 def refuse_other_lines(index: TrailIndex, rule: LineRule) -> None:
@@ -47,28 +60,38 @@ def refuse_other_lines(index: TrailIndex, rule: LineRule) -> None:
         raise ValueError(f"the index has lines of at most {has}, not of {rule}")
 
 
-def _look_up(index: TrailIndex, incidents: Incidents, rule: LineRule, first: int, end: int, too_wide: Flags) -> Hits:
-    stretches, pings, found, hits = (
-        room_for_stretches(FEWEST_STRETCHES),
-        np.empty(FEWEST_PINGS, np.int64),
-        no_hits(),
-        0,
-    )
-    at, scratch = first, np.empty(FEWEST_PINGS, np.int64)
+class Room(NamedTuple):
+    """What a thread's lookups are done in, one after the other."""
+
+    stretches: Stretches
+    pings: Longs
+    scratch: Longs
+    found: Hits
+
+
+def some_room() -> Room:
+    """Make room for a block of incidents of towns and days."""
+    pings, scratch = (np.empty(FEWEST_PINGS, np.int64) for _ in range(2))
+    return Room(_room_for_stretches(FEWEST_STRETCHES), pings, scratch, no_hits(FEWEST_HITS))
+
+
+def _look_up(
+    index: TrailIndex, incidents: Incidents, rule: LineRule, first: int, end: int, room: Room, too_wide: Flags
+) -> tuple[Hits, Room]:
+    """The hits of the incidents of [first, end), and the room, which has grown if it had to."""
+    at, hits = first, 0
     while True:
-        at, hits, more_stretches, more_pings, more_hits = look_up(
-            index, incidents, rule, at, end, stretches, pings, scratch, found, hits, too_wide
+        at, hits, stretches, pings, more_hits = look_up(
+            index, incidents, rule, at, end, room.stretches, room.pings, room.scratch, room.found, hits, too_wide
         )
         if at == end:
-            return Hits._make(column[:hits] for column in found)
-        if more_stretches > stretches.incident.size:
-            stretches = room_for_stretches(2 * more_stretches)
-        if more_pings > pings.size:
-            pings, scratch = (np.empty(2 * more_pings, np.int64) for _ in range(2))
-        if more_hits:
-            found = with_room(found, hits, more_hits)
+            return Hits._make(column[:hits].copy() for column in room.found), room
+        if stretches > room.stretches.incident.size:
+            room = room._replace(stretches=_room_for_stretches(2 * stretches))
+        if pings > room.pings.size:
+            room = room._replace(pings=np.empty(2 * pings, np.int64), scratch=np.empty(2 * pings, np.int64))
+        room = room._replace(found=with_room(room.found, hits, more_hits))
 
 
-def room_for_stretches(room: int) -> Stretches:
-    """Make the columns of so many stretches, their values not yet set."""
-    return Stretches(np.empty(room, np.int32), np.empty(room), np.empty(room, np.int32), np.empty(room, np.int32))
+def _room_for_stretches(size: int) -> Stretches:
+    return Stretches(np.empty(size, np.int32), np.empty(size), np.empty(size, np.int32), np.empty(size, np.int32))

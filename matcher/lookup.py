@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-BLOCK_INCIDENTS = 256
+BLOCK_INCIDENTS = 128
 
 # An incident whose circle and window are so large that looking it up would take as long as reading all pings is left to
 # the scan: a look at a cell takes as long as reading so many pings, and so does an entry that is read in vain.
@@ -218,8 +218,12 @@ def add_up(
     others = (found.near_us, found.enter_us, found.leave_us, found.visits)
     metres_and_seconds = (found.closest_m, found.near_m, found.inside_s)
     max_gap_us, max_speed_mps = rule.max_gap_us, rule.max_speed_mps
-    at = 0
-    for i in range(first, end):
+    # Read once before they are needed, as the entries were; all that are named are in time.
+    at, named = 0, 0
+    for k in range(ends[end - first - 1]):
+        ping = pings[k]
+        named += (times[ping] <= index.last_us) & (lons[ping] <= HALF_TURN_E7) & (lats[ping] <= HALF_TURN_E7)
+    for i in range(first, end if named else first):
         candidates_end, plane = ends[i - first], plane_about(lat_deg[i], radius_m[i])
         circle = (lon_deg[i], lat_deg[i], radius_m[i])
         window = (from_us[i], to_us[i])
