@@ -94,7 +94,9 @@ async def test_a_default_profile_that_is_not_there_is_refused_with_those_that_ar
     async with _serve("--port", "0", DATABASE_URL=database_url, TRAILMATCH_DEFAULT_PROFILE="nobody") as process:
         code, err = await _end(process)
     assert code == 1
-    assert err.splitlines() == ["trailmatch: TRAILMATCH_DEFAULT_PROFILE: no profile 'nobody'; known: moj-compatible, radius-100m, standard"]
+    assert err.splitlines() == [
+        "trailmatch: TRAILMATCH_DEFAULT_PROFILE: no profile 'nobody'; known: moj-compatible, radius-100m, standard"
+    ]
 
 
 @pytest.fixture

@@ -58,10 +58,9 @@ def test_a_long_run_however_wide_meets_what_its_pings_meet_alone(step_e7: int, l
     assert hits.incident.tolist() == list(range(incidents.lon_deg.size))
     for ping in range(0, 130, 13):
         few = slice(max(ping - 1, 0), ping + 2)
-        times_us, lons_e7, lats_e7 = (column[few] for column in trails[2:])
-        alone = space_time_join(
-            Trails(trails.device_id, np.array([0, times_us.size]), times_us, lons_e7, lats_e7), incidents, BETWEEN
-        )
+        times_us = trails.fixed_at_us[few]
+        part = Trails(trails.device_id, np.array([0, times_us.size]), times_us, trails.lon_e7[few], trails.lat_e7[few])
+        alone = space_time_join(part, incidents, BETWEEN)
         assert set(alone.incident.tolist()) <= set(hits.incident.tolist())
     if step_e7 <= 400_000:  # 46 m/s: the lines count
         is_inner = slice(1, -1)
