@@ -89,7 +89,7 @@ async def _post_to(
     )
     # A transport of its own: one that is shared hands a connection, made for one name, to another at the same address.
     # And no client: that would follow the environment's proxies, and log the address.
-    transport = httpx.AsyncHTTPTransport(verify=outside.tls, trust_env=False)
+    transport = httpx.AsyncHTTPTransport(verify=outside.tls)
     try:
         async with transport, deadline:
             response = await transport.handle_async_request(request)
