@@ -1,6 +1,7 @@
 """An alert that late uploads take back: for some minutes a tag sends no GPS, and Wi-Fi puts its wearer at a crime.
 
-The fixes by GPS of those minutes were stored in the tag. They arrive an hour later and show that it was elsewhere.
+The fixes by GPS of those minutes were stored in the tag. Some arrive an hour later and move the match; after another hour
+the others show that the wearer was elsewhere.
 """
 
 from typing import Final, NamedTuple
@@ -18,6 +19,7 @@ from app.demo.wearers import Wearer, distance_m
 _MINUTE_S: Final = 60.0
 _LATER_S: Final = 3_600.0
 _FIXES: Final = 8
+_FIRST_MENDED: Final = 5  # the fixes from this one on come first
 _ACCURACY_M: Final = 60.0
 _TRIES: Final = 400
 # How far the crime is from the wearer, who does not move: too far for GPS to take the one for the other.
@@ -32,9 +34,9 @@ class Mistake(NamedTuple):
     at_s: float  # on a whole minute
 
     @property
-    def mended_s(self) -> float:
-        """When the first of the fixes arrive that show it."""
-        return self.at_s + _LATER_S
+    def mended_s(self) -> tuple[float, float]:
+        """When the first and when the last of the fixes begin to arrive that show it."""
+        return self.at_s + _LATER_S, self.at_s + 2 * _LATER_S
 
 
 def find_mistake(
@@ -42,7 +44,7 @@ def find_mistake(
 ) -> Mistake | None:
     """Find a wearer who stays somewhere with good fixes on the last day, and an address nearby; None if nobody does."""
     draw = np.random.default_rng([seed, 7])
-    first_s, last_s = max(from_s, until_s - DAY_S) + _LATER_S, until_s - 2.0 * _LATER_S
+    first_s, last_s = max(from_s, until_s - DAY_S) + _LATER_S, until_s - 3.0 * _LATER_S
     if first_s >= last_s:
         return None
     for _ in range(_TRIES):
@@ -69,7 +71,7 @@ def _is_seen(fixes: Fixes, wearer: int, at_s: float) -> bool:
 
 
 def with_mistake(fixes: Fixes, mistake: Mistake, town: Town) -> Fixes:
-    """Give the fixes as they arrive with that mistake: by Wi-Fi at once, those that were there before an hour later."""
+    """Give the fixes as they arrive with that mistake: by Wi-Fi at once, those that were there before later."""
     rows = _rows(fixes, mistake.wearer, mistake.at_s, mistake.at_s + _FIXES * _MINUTE_S)
     by_wifi = Fixes._make(column[rows] for column in fixes)._replace(
         x_m=np.full(rows.size, town.address_x_m[mistake.address]),
@@ -81,7 +83,8 @@ def with_mistake(fixes: Fixes, mistake: Mistake, town: Town) -> Fixes:
         is_outlier=np.ones(rows.size, np.bool_),
     )
     late = fixes.received_s.copy()
-    late[rows] += _LATER_S
+    is_last = fixes.fixed_s[rows] < mistake.at_s + _FIRST_MENDED * _MINUTE_S
+    late[rows] += np.where(is_last, 2 * _LATER_S, _LATER_S)
     both = Fixes._make(np.concatenate(pair) for pair in zip(fixes._replace(received_s=late), by_wifi, strict=True))
     order = np.argsort(both.received_s, kind="stable")
     return Fixes._make(column[order] for column in both)

@@ -119,7 +119,7 @@ class _Player:
         reported_s = np.array([crime.reported_s for crime in scene.crimes])
         next_at_s = time.perf_counter()
         for number, end_s in enumerate(ends_s.tolist()):
-            if scene.mistake and end_s - _DELIVERY_S < scene.mistake.mended_s <= end_s:
+            if scene.mistake and any(end_s - _DELIVERY_S < at_s <= end_s for at_s in scene.mistake.mended_s):
                 # In life there is an hour for what comes next to be told as news.
                 await _until_idle(self._force)
             if number == ends_s.size // 2:

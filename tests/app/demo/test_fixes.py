@@ -19,12 +19,11 @@ def test_the_stated_accuracy_holds_95_times_in_100_whatever_the_source(scene: Sc
         assert abs(held - 0.95) < 6.0 * np.sqrt(0.95 * 0.05 / (np.count_nonzero(is_so) / 3))
 
 
-def test_about_one_fix_in_a_hundred_is_far_off_and_says_it_is_good(scene: Scene) -> None:
-    fixes = scene.fixes
-    assert abs(np.mean(fixes.is_outlier) - OUTLIER_SHARE) < 0.003
-    assert (fixes.accuracy_m[fixes.is_outlier] <= 15.0).all()
-    assert (away_m(fixes)[fixes.is_outlier] >= 40.0).all()
-    assert np.percentile(away_m(fixes)[fixes.is_outlier], 95) > 250.0
+def test_about_one_fix_in_a_hundred_is_far_off_and_says_it_is_good(usual_fixes: Fixes) -> None:
+    assert abs(np.mean(usual_fixes.is_outlier) - OUTLIER_SHARE) < 0.003
+    assert (usual_fixes.accuracy_m[usual_fixes.is_outlier] <= 15.0).all()
+    assert (away_m(usual_fixes)[usual_fixes.is_outlier] >= 40.0).all()
+    assert np.percentile(away_m(usual_fixes)[usual_fixes.is_outlier], 95) > 250.0
 
 
 def test_the_truth_beside_each_fix_is_where_the_wearer_was(scene: Scene) -> None:
@@ -45,22 +44,21 @@ def test_fixes_are_worse_indoors(scene: Scene) -> None:
     assert np.median(stated_m[True]) > 2.0 * np.median(stated_m[False])
 
 
-def test_fixes_without_gps_state_100_to_1500_metres_and_know_no_speed(scene: Scene) -> None:
-    is_other = scene.fixes.source != Source.GPS
+def test_fixes_without_gps_state_100_to_1500_metres_and_know_no_speed(usual_fixes: Fixes) -> None:
+    is_other = usual_fixes.source != Source.GPS
     assert 0.01 < np.mean(is_other) < 0.1
-    assert scene.fixes.accuracy_m[is_other].min() >= 100.0
-    assert scene.fixes.accuracy_m[is_other].max() <= 1_500.0
-    assert np.isnan(scene.fixes.speed_mps[is_other]).all()
+    assert usual_fixes.accuracy_m[is_other].min() >= 100.0
+    assert usual_fixes.accuracy_m[is_other].max() <= 1_500.0
+    assert np.isnan(usual_fixes.speed_mps[is_other]).all()
 
 
-def test_a_tag_takes_a_fix_a_minute_but_none_while_it_is_silent(scene: Scene) -> None:
-    fixes = scene.fixes
+def test_a_tag_takes_a_fix_a_minute_but_none_while_it_is_silent(scene: Scene, usual_fixes: Fixes) -> None:
     assert {silence.is_battery for silence in scene.silences} == {True, False}
     for silence in scene.silences:
-        at_s = fixes.fixed_s[fixes.wearer == silence.wearer]
+        at_s = usual_fixes.fixed_s[usual_fixes.wearer == silence.wearer]
         assert not np.any((at_s > silence.from_s) & (at_s < silence.to_s))
     for number in range(len(scene.wearers)):
-        at_s = np.sort(fixes.fixed_s[fixes.wearer == number])
+        at_s = np.sort(usual_fixes.fixed_s[usual_fixes.wearer == number])
         assert np.median(np.diff(at_s)) == 60.0
         assert np.diff(at_s).min() >= 58.0
 

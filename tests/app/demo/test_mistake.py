@@ -5,7 +5,7 @@ from app.demo.mistake import find_mistake, with_mistake
 from app.demo.scene import Scene
 
 
-def test_wifi_puts_a_wearer_at_a_crime_and_gps_comes_an_hour_later_from_elsewhere(scene: Scene) -> None:
+def test_wifi_puts_a_wearer_at_a_crime_and_gps_comes_later_from_elsewhere(scene: Scene) -> None:
     mistake = find_mistake(7, scene.town, scene.wearers, scene.lives, scene.fixes, scene.crimes_from_s, scene.until_s)
     assert mistake is not None
     fixes = with_mistake(scene.fixes, mistake, scene.town)

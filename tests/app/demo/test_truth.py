@@ -9,6 +9,7 @@ from app.demo.play import Counts, Played
 from app.demo.report import summary
 from app.demo.scene import Scene
 from app.demo.truth import Missed, Pair, hits, weigh
+from matcher.profile import STANDARD
 
 
 def alert(scene: Scene, pair: Pair, state: str = "new") -> dict[str, Any]:
@@ -35,12 +36,13 @@ def test_hits_are_the_wearers_fixes_in_circle_and_padded_window(scene: Scene, wi
     fixes = scene.fixes
     for pair in with_hits[:10]:
         crime = scene.crimes[pair.crime]
+        circle = STANDARD.circle(crime.kind.code)
         x_m, y_m = scene.town.address_x_m[crime.address], scene.town.address_y_m[crime.address]
         slow = [
             row
             for row in np.flatnonzero(fixes.wearer == pair.wearer).tolist()
-            if (fixes.x_m[row] - x_m) ** 2 + (fixes.y_m[row] - y_m) ** 2 <= 100.0**2
-            and crime.from_s - 600.0 <= fixes.fixed_s[row] <= crime.to_s + 600.0
+            if (fixes.x_m[row] - x_m) ** 2 + (fixes.y_m[row] - y_m) ** 2 <= circle.radius_m**2
+            and crime.from_s - circle.padding_s <= fixes.fixed_s[row] <= crime.to_s + circle.padding_s
         ]
         assert hits(scene, pair).tolist() == slow
 

@@ -135,7 +135,7 @@ async def test_the_reason_for_a_revision_is_what_made_the_pair_due(world: World)
 
 
 async def test_what_a_force_says_of_its_position_counts_in_place_of_the_profiles_own(world: World) -> None:
-    await judged(world, *(at(m, 80.0 if abs(m) <= 3 else 80.0 * abs(m)) for m in range(-40, END + FLANK + 1)))
+    await judged(world, *(at(m, 20.0 if abs(m) <= 3 else 80.0 * abs(m)) for m in range(-40, END + FLANK + 1)))
     (before,) = await evidence(world)
     await world.crime("C1", profile="standard", position_r95_m=300.0)
     await world.settle()
