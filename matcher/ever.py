@@ -59,7 +59,7 @@ def ever_inside(fixes: Fixes, place: Place, when: CrimeTime, bridges: Bridges, h
     The mobility is the one fitted in the moving window, without the bound that `presence` sets it: this is the number
     that must not miss who went there and back between two fixes.
 
-    Within 0.12 of simulated paths in tests, 0.04 on average. About 0.1 µs for each moment
+    Within 0.13 of simulated paths in tests, 0.04 on average. About 0.1 µs for each moment
     and place until it is certain.
     """
     if highest >= 1 - _CERTAIN:
