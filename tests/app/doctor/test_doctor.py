@@ -147,7 +147,9 @@ async def test_an_endpoint_that_is_disabled_and_one_that_does_not_answer_are_tol
     finding = await found(connection, "deliveries")
     assert (finding.state, finding.found) == (State.DOUBTFUL, "1 not acknowledged, the oldest for 5 h")
     assert (await found(connection, "endpoints")).state is State.WELL
-    assert "TRAILMATCH_SIGNING_KEY" in (await found(connection, "channels")).found
+    assert (await found(connection, "channels")).state is State.WELL
+    elsewhere = Settings(database_url="postgresql://elsewhere")
+    assert "TRAILMATCH_SIGNING_KEY" in (await found(connection, "channels", elsewhere)).found
     await connection.execute("UPDATE endpoint SET disabled_at = now(), disabled_because = 'gone'")
     assert (await found(connection, "deliveries")).state is State.WELL
     assert (await found(connection, "endpoints")).found.startswith("1 disabled")
