@@ -1,7 +1,7 @@
 """An alert that late uploads take back: for some minutes a tag sends no GPS, and Wi-Fi puts its wearer at a crime.
 
-The fixes by GPS of those minutes were stored in the tag. Some arrive an hour later and move the match; after another hour
-the others show that the wearer was elsewhere.
+The fixes by GPS of those minutes were stored in the tag. Some arrive an hour later and move the match; the others,
+after another hour, show that the wearer was elsewhere.
 """
 
 from typing import Final, NamedTuple
