@@ -57,13 +57,7 @@ def likeliest_mobility(turns: Floats, least_m2ps: float, most_m2ps: float) -> fl
     Fisher's scoring between bounds that close in. With no row the least. About 0.2 µs for eight rows.
     """
     spacing = (most_m2ps / least_m2ps) ** (1 / (_STARTS - 1))
-    mobility = trial = least_m2ps
-    highest = -math.inf
-    for _ in range(_STARTS):
-        likelihood = _log_likelihood(turns, trial)
-        if likelihood > highest:
-            highest, mobility = likelihood, trial
-        trial *= spacing
+    mobility = _likeliest_start(turns, least_m2ps, spacing)
     low, high = max(mobility / spacing, least_m2ps), min(mobility * spacing, most_m2ps)
     mobility = min(mobility, most_m2ps)
     for _ in range(_MOST_STEPS):
@@ -84,19 +78,39 @@ def likeliest_mobility(turns: Floats, least_m2ps: float, most_m2ps: float) -> fl
 
 
 @kernel
-def _log_likelihood(turns: Floats, mobility_m2ps: float) -> float:
-    """Give the logarithm of the likelihood but for a constant."""
-    # The variances are multiplied, so that one logarithm is enough.
-    product, log_product, exponent = 1.0, 0.0, 0.0
+def _likeliest_start(turns: Floats, least_m2ps: float, spacing: float) -> float:
+    """Give the likeliest of four mobilities, each so many times the one before; of equally likely ones the least.
+
+    The four are reckoned side by side, which takes half the time of one after the other. The variances are multiplied,
+    so that one logarithm is enough for each.
+    """
+    mobility0, mobility1 = least_m2ps, least_m2ps * spacing
+    mobility2, mobility3 = mobility1 * spacing, mobility1 * spacing * spacing
+    product0 = product1 = product2 = product3 = 1.0
+    logs0 = logs1 = logs2 = logs3 = 0.0
+    exponent0 = exponent1 = exponent2 = exponent3 = 0.0
     for k in range(turns.shape[0]):
-        if turns[k, 0] > 0:
-            variance = turns[k, 0] * mobility_m2ps + turns[k, 1]
-            product *= variance
-            if product > _LARGE:
-                log_product += math.log(product)
-                product = 1.0
-            exponent += turns[k, 2] / variance
-    return -log_product - math.log(product) - exponent / 2
+        seconds, own_m2, square_m2 = turns[k, 0], turns[k, 1], turns[k, 2]
+        if seconds > 0:
+            variance0, variance1 = seconds * mobility0 + own_m2, seconds * mobility1 + own_m2
+            variance2, variance3 = seconds * mobility2 + own_m2, seconds * mobility3 + own_m2
+            product0, product1 = product0 * variance0, product1 * variance1
+            product2, product3 = product2 * variance2, product3 * variance3
+            if product3 > _LARGE:
+                logs0, logs1 = logs0 + math.log(product0), logs1 + math.log(product1)
+                logs2, logs3 = logs2 + math.log(product2), logs3 + math.log(product3)
+                product0 = product1 = product2 = product3 = 1.0
+            exponent0, exponent1 = exponent0 + square_m2 / variance0, exponent1 + square_m2 / variance1
+            exponent2, exponent3 = exponent2 + square_m2 / variance2, exponent3 + square_m2 / variance3
+    highest, mobility = -logs0 - math.log(product0) - exponent0 / 2, mobility0
+    likelihood = -logs1 - math.log(product1) - exponent1 / 2
+    if likelihood > highest:
+        highest, mobility = likelihood, mobility1
+    likelihood = -logs2 - math.log(product2) - exponent2 / 2
+    if likelihood > highest:
+        highest, mobility = likelihood, mobility2
+    likelihood = -logs3 - math.log(product3) - exponent3 / 2
+    return mobility3 if likelihood > highest else mobility
 
 
 @kernel
