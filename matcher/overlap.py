@@ -10,8 +10,8 @@ def overlap_share(distance_m: float, radius_m: float, accuracy_m: float) -> floa
     """Give the share, 0 to 1, of a circle of radius accuracy_m that lies in another of radius_m whose centre is off.
 
     The area that two circles have in common is two segments, each a sector less a triangle (E. W. Weisstein,
-    "Circle-Circle Intersection", MathWorld). An accuracy of 0 is a point, in or out. Absolute error under 1e-9 for radii
-    that differ by less than a factor of 1,000.
+    "Circle-Circle Intersection", MathWorld). An accuracy of 0 is a point, in or out. Absolute error under 1e-9 for
+    radii that differ by less than a factor of 1,000.
     """
     if distance_m >= radius_m + accuracy_m:
         return 1.0 if accuracy_m == 0 and distance_m <= radius_m else 0.0
