@@ -19,7 +19,7 @@ EXAMPLE: dict[str, Any] = {
     "state": "new",
     "revision": 2,
     "kind": "revised",
-    "why": "Later pings moved positions inside from 13 to 14 and seconds inside from 765.10 to 825.30.",
+    "why": "Later pings moved positions inside from 11 to 12 and seconds inside from 673.10 to 733.20.",
     "changed": ["inside_s", "last_at", "n_pings"],
     "incident": {**MATCH_EXAMPLE["incident"], "offence": "BIAD"},
     "wearer": MATCH_EXAMPLE["wearer"],

@@ -8,58 +8,58 @@ EVIDENCE_EXAMPLE: dict[str, Any] = {
     "rule": "presence",
     "verdict": "present",
     "offence": "BIAD",
-    "radius_m": 100.0,
+    "radius_m": 50.0,
     "from_at": "2026-03-14T01:50:00.000000Z",
     "to_at": "2026-03-14T02:40:00.000000Z",
-    "n_pings": 14,
+    "n_pings": 12,
     "min_dist_m": 8.47,
     "closest_at": "2026-03-14T02:14:00.000000Z",
-    "first_at": "2026-03-14T02:10:00.000000Z",
-    "last_at": "2026-03-14T02:23:00.000000Z",
+    "first_at": "2026-03-14T02:11:00.000000Z",
+    "last_at": "2026-03-14T02:22:00.000000Z",
     "near_m": 8.47,
     "near_at": "2026-03-14T02:14:00.000000Z",
-    "enter_at": "2026-03-14T02:09:33.884357Z",
-    "leave_at": "2026-03-14T02:23:19.942239Z",
-    "inside_s": 825.3,
+    "enter_at": "2026-03-14T02:10:19.086948Z",
+    "leave_at": "2026-03-14T02:22:37.657942Z",
+    "inside_s": 733.2,
     "visits": 1,
     "stays": [
         {
             "label": "A",
-            "enter_at": "2026-03-14T02:09:33.884357Z",
-            "leave_at": "2026-03-14T02:23:19.942239Z",
+            "enter_at": "2026-03-14T02:10:19.086948Z",
+            "leave_at": "2026-03-14T02:22:37.657942Z",
             "has_entry": True,
             "has_exit": True,
-            "n_pings": 14,
-            "first_at": "2026-03-14T02:10:00.000000Z",
-            "last_at": "2026-03-14T02:23:00.000000Z",
-            "seen_s": 780.0,
-            "inferred_s": 46.1,
+            "n_pings": 12,
+            "first_at": "2026-03-14T02:11:00.000000Z",
+            "last_at": "2026-03-14T02:22:00.000000Z",
+            "seen_s": 660.0,
+            "inferred_s": 78.6,
             "near_m": 8.47,
             "near_at": "2026-03-14T02:14:00.000000Z",
-            "enter_bearing_deg": 1.0,
-            "leave_bearing_deg": 359.0,
+            "enter_bearing_deg": 9.0,
+            "leave_bearing_deg": 6.0,
         }
     ],
-    "quality": {"median_r95_m": 12.0, "unknown_accuracy": 0, "by_source": {"gps": 14}},
+    "quality": {"median_r95_m": 12.0, "unknown_accuracy": 0, "by_source": {"gps": 12}},
     "inside": {
         "highest": 1.0,
-        "highest_at": "2026-03-14T02:10:53.174395Z",
+        "highest_at": "2026-03-14T02:14:00.000000Z",
         "seen": 1.0,
-        "seen_at": "2026-03-14T02:11:00.000000Z",
+        "seen_at": "2026-03-14T02:14:00.000000Z",
         "ever": 1.0,
-        "at_crime": 0.3439,
+        "at_crime": 0.3055,
         "known": 1.0,
     },
     "reach": {
         "is_excluded": False,
         "is_sound": True,
         "needed_mps": 0.0,
-        "longest_stay_s": 1076.4,
+        "longest_stay_s": 957.2,
         "rests_from_at": "2026-03-14T01:48:00.000000Z",
         "rests_to_at": "2026-03-14T02:42:00.000000Z",
     },
     "coverage": {"share": 1.0, "fixes": 51, "longest_gap_s": 60.0},
-    "events": [{"kind": "battery_low", "at": "2026-03-14T02:36:00.000000Z"}],
+    "events": [{"at": "2026-03-14T02:36:00.000000Z", "kind": "battery_low"}],
     "jumps": [],
     "conflicts": 0,
     "on_licence": None,
@@ -67,9 +67,9 @@ EVIDENCE_EXAMPLE: dict[str, Any] = {
     "chance": {
         "days": 90,
         "as_much": 0,
-        "rate": 0.00378,
-        "rate_low": 0.000194,
-        "rate_high": 0.0176,
+        "rate": 0.00336,
+        "rate_low": 0.000172,
+        "rate_high": 0.0156,
         "ratio": 91.0,
         "ratio_low": 19.6,
         "ratio_high": 1770.0,
@@ -80,15 +80,12 @@ EVIDENCE_EXAMPLE: dict[str, Any] = {
 }
 
 SAID_EXAMPLE: dict[str, Any] = {
-    "finding": (
-        "14 positions within 100 m between 02:10 and 02:23, nearest 8 m; the chance of having been "
-        "inside at any moment is 100 %."
-    ),
+    "finding": "12 positions within 50 m between 02:11 and 02:22, nearest 8 m.",
     "in_favour": [
-        "The probability of being inside was highest at 02:10: 100 %.",
-        "Expected time inside: 14 min.",
+        "The probability of being inside was highest at 02:14: over 99 %.",
+        "Expected time inside: 12 min.",
         (
-            "Visit A, 02:09 to 02:23: 13 min seen, 46 s inferred between positions. Came from the "
+            "Visit A, 02:10 to 02:22: 11 min seen, 79 s inferred between positions. Came from the "
             "south. Left to the north."
         ),
         (
@@ -99,7 +96,7 @@ SAID_EXAMPLE: dict[str, Any] = {
     ],
     "against": [
         (
-            "The probability of having been there at the moment of the crime itself is 34 %, because "
+            "The probability of having been there at the moment of the crime itself is 31 %, because "
             "only the window is known."
         ),
         "Tag: battery low at 02:36.",
