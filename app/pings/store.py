@@ -57,15 +57,14 @@ class PingStore:
         batch = await compute(pings.nbytes, sort_by_key, pings)
         days = days_of(batch.pings["fixed_at_us"])
         dropped = await self._partitions.ensure(days)
-        while True:
+        for _ in days:
             try:
                 return await self._store(viewer, delivery, batch, days, dropped)
             except asyncpg.CheckViolationError:
-                # A day that we knew has been dropped since, and while we look another may be.
+                # A day that we knew has lost its partition since, and while we look another may; each does it once.
                 self._partitions.forget()
-                known, dropped = dropped, await self._partitions.ensure(days)
-                if dropped == known:
-                    raise
+                dropped = await self._partitions.ensure(days)
+        return await self._store(viewer, delivery, batch, days, dropped)
 
     async def _store(
         self, viewer: Viewer, delivery: Delivery, batch: Sorted, days: list[int], dropped: list[int]
