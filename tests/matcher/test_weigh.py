@@ -257,8 +257,10 @@ def test_nothing_beyond_the_bounds_of_the_context_counts(profile: Profile) -> No
     assert weigh(beyond, crime(), profile) == expected
 
 
-def test_what_is_later_than_needed_changes_nothing() -> None:
-    rows = visit_of(30)
+@pytest.mark.parametrize("accuracy_m", [8, 0])
+def test_what_is_later_than_needed_changes_nothing(accuracy_m: float) -> None:
+    # Without a stated accuracy none of them can exclude: the prism would go on to the later ones, which can.
+    rows = visit_of(30, accuracy_m)
     case = context(rows)
     needed_us = needs_to_us(case, crime(), STANDARD)
     expected = weigh(case, crime(), STANDARD)
