@@ -89,9 +89,9 @@ async def weigh_wearers(
 ) -> Page:
     """Look at so many wearers after one, in the order of their ids, and give the verdicts that were asked for.
 
-    Call it in a REPEATABLE READ transaction. Cost: for each wearer with a tag on then a look at what that tag reported in these
-    hours, until `limit` were near, and for each of those an evaluation without its history: 0.1 s for a page of 100 of
-    which one in twenty of 12,000 wearers was near, from packed hours, and 0.4 s from rows.
+    Call it in a REPEATABLE READ transaction. Cost: for each wearer with a tag on then a look at what that tag reported
+    in these hours, until `limit` were near, and for each of those an evaluation without its history. With 572 of
+    12,000 wearers near, a page of 100 took 0.1 s from packed hours and 0.4 s from rows.
 
     Raises NotFound if there is no such incident, or the viewer has no part in it.
     """
