@@ -71,4 +71,4 @@ def test_a_long_run_however_wide_meets_what_its_pings_meet_alone(step_e7: int, l
 def test_a_circle_of_many_kilometres_across_the_antimeridian_counts_each_ping_once() -> None:
     trails, always = _drive(130, 1_799_500_000, 10_000), np.array([10**12])
     incidents = Incidents(np.array([180.0]), np.array([51.45]), np.array([90_000.0]), -always, always)
-    assert space_time_join(trails, incidents, BETWEEN).n_pings.tolist() == [130]
+    assert space_time_join(trails, incidents).n_pings.tolist() == [130]
