@@ -64,6 +64,8 @@ def predict(held: Iterator[Held], profile: Profile, radius_m: float, seed: int, 
         fixes, bridges = set_aside_jumps(one.kept, profile.max_speed_mps)[0], bridges_of(profile)
         most = min(len(rows) + each, wanted)
         for moment in draw.permutation(one.at_us.size).tolist():
+            if len(rows) >= most:
+                break
             after = int(np.searchsorted(fixes.fixed_at_us, one.at_us[moment]))
             if not 0 < after < fixes.fixed_at_us.size:
                 continue
@@ -82,8 +84,6 @@ def predict(held: Iterator[Held], profile: Profile, radius_m: float, seed: int, 
                 # The plane's middle is where the wearer was.
                 is_inside = math.hypot(middle_x_m, middle_y_m) <= radius_m
                 rows.append((found.at_crime, is_inside, math.hypot(x_m[1] - x_m[0], y_m[1] - y_m[0]) > MOVING_M))
-            if len(rows) >= most:
-                break
     return _predictions(rows)
 
 

@@ -1,12 +1,15 @@
 """The figures of merit by hand, and on one small town what the model promises."""
 
+import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.progress import Progress
 
-from benchmarks.scenes.parameters import Parameters
+from benchmarks import evidence
+from benchmarks.scenes.parameters import KINDS, Parameters
 from benchmarks.scenes.towns import draw_town
 from benchmarks.scenes.world import World
 from benchmarks.validation.alerting import chance_ratio, of_plain_rule, of_ratio
@@ -95,6 +98,19 @@ def test_offenders_are_found_and_most_alerted_and_few_others(town: World) -> Non
     others = ~pairs.is_planted
     assert pairs.standard.is_alerted[others].sum() <= pairs.radius_100m.is_alerted[others].sum()
     assert np.all(np.diff(pairs.nearest_m, axis=1) >= 0)
+
+
+def test_a_world_is_told_by_every_figure_for_every_profile(town: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "_CHANCE_SCENES", 40)
+    monkeypatch.setattr(evidence, "_CRIMES_FOR_POSSIBLE", 2)
+    told = evidence._of_world(town, STANDARD, 1, Progress(disable=True))
+    figures = {"found", "alerted", "chance_alerts_per_1000_wearer_days", "pr_auc", "possible_per_incident"}
+    for name in ("standard", "moj-compatible", "radius-100m"):
+        assert set(told[name]) == figures
+        assert 0 <= told[name]["alerted"] <= told[name]["found"] <= 1
+    assert {"chance_ratio", "chance_ratio_99", "misleading", "cllr", "evaluations_per_s", "by_stay"} <= set(told)
+    assert set(told["by_offence"]) == {kind.code for kind in KINDS}
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
 def test_who_was_there_is_not_excluded_and_who_was_far_away_is(town: World) -> None:
