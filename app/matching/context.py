@@ -109,7 +109,8 @@ SELECT (c.place - 1)::int AS pair, a.device_id, o.code AS contractor, greatest(a
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS c (wearer_id, from_at, to_at, place)
 JOIN effective_activation AS a ON a.wearer_id = c.wearer_id AND a.from_at <= c.to_at AND a.to_at > c.from_at
 JOIN organisation AS o ON o.organisation_id = a.contractor_id
-ORDER BY c.place, o.code, a.device_id, a.from_at
+JOIN device AS d ON d.device_id = a.device_id
+ORDER BY c.place, o.code, d.serial, a.from_at -- not by an id of ours, in which the order of arrival has a part
 """
 
 

@@ -16,6 +16,8 @@ from tests.app.convergence.town import Matcher, Town, founded, slow_round_trips
 
 HISTORIES = int(os.environ.get("TRAILMATCH_CONVERGENCE", "10"))
 FIRST = int(os.environ.get("TRAILMATCH_CONVERGENCE_FIRST", "0"))
+# Of one person's two tags the fixes of one instant stood in the order in which the tags had first been heard of.
+FOUND = (2059,)
 
 
 async def test_every_order_split_and_number_of_matchers_ends_in_the_state_of_the_in_order_one(
@@ -23,7 +25,7 @@ async def test_every_order_split_and_number_of_matchers_ends_in_the_state_of_the
 ) -> None:
     seen = Counter[str]()
     async with connect_pool(database_url, max_size=24) as pool, founded(pool) as town:
-        for seed in range(FIRST, FIRST + HISTORIES):
+        for seed in (*FOUND, *range(FIRST, FIRST + HISTORIES)):
             history = draw_history(Random(seed))
             expected = await straight(town, history)
             found = json.loads(expected)
