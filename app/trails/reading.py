@@ -56,7 +56,8 @@ def put_together(received: bytearray, columns: tuple[str, ...], from_us: Longs, 
     sizes = np.ones(kind.size, np.int64)
     sizes[chunk] = count_pings(answer.bytes, chunks)
     # Whole hours come as one chunk or as rows, so pings are in order as soon as chunks and rows are.
-    order = np.lexsort((own[0], device_id))
+    # Of one time by source, as in chunks: in what order rows come from the server is not said.
+    order = np.lexsort((own[1], own[0], device_id))
     first = np.empty(kind.size, np.int64)
     first[order] = np.cumsum(sizes[order]) - sizes[order]
     values = np.empty((len(columns), int(sizes.sum())), np.int64)
