@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import signal
+import sys
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -24,6 +26,8 @@ def worker(
 
     For a service that runs with `serve --no-matcher`, or to help one that matches itself.
     """
+    # Until there is a loop that ends in order; it also ends this command by way of its `with` blocks.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = load_settings()
     # Before the kernels are imported, so that they are compiled once and not by every worker.
     point_numba_at_cache()
