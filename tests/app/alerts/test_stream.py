@@ -49,7 +49,7 @@ async def collect(
 ) -> list[dict[str, Any]]:
     """Read n events, or fewer if the stream ends; `opened` is set once the stream has its place."""
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(180),  # the matcher may have to be compiled first
         client.stream("GET", "/v1/alerts/stream", headers=headers, params=params) as response,
     ):
         assert response.status_code == 200, await response.aread()
