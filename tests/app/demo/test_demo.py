@@ -60,7 +60,8 @@ def check_figures(figures: dict[str, Any]) -> None:
     assert figures["planted"] == 4
     assert figures["planted_found"] >= 1
     assert Missed.NOT_MATCHED not in {missed["why"] for missed in figures["planted_missed"]}
-    assert figures["verdicts"]["excluded"] > 0
+    # Which others there are depends on the hour at which the town is played.
+    assert figures["verdicts"]["present"] >= figures["planted_found"]
     assert figures["alerts_withdrawn"] > 0
     assert figures["alerts"] == figures["alerts_heard"] >= figures["planted_found"]
     measured = figures["ping_to_alert_ms"]["alerts"] + figures["incident_to_alert_ms"]["alerts"]
@@ -89,21 +90,25 @@ def test_it_serves_on_until_it_is_interrupted(empty_database_url: str, port: int
     with subprocess.Popen(
         command, env=environment(empty_database_url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as demo:
-        assert demo.stdout is not None
-        assert demo.stderr is not None
-        check_figures(json.loads(demo.stdout.readline()))
-        said = ""
-        while "/docs" not in said:
-            said += demo.stderr.readline()
-        for line in [line for line in said.splitlines() if line.startswith("curl") and "stream" not in line]:
-            key = said.partition("KEY=")[2].split()[0]
-            answer = subprocess.run(
-                ["bash", "-c", f"{line} --silent --fail"], env={**os.environ, "KEY": key}, check=True
-            )
-            assert answer.returncode == 0
-        demo.send_signal(signal.SIGINT)
-        assert demo.wait(60) == 0
+        try:
+            look_around(demo)
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(60) == 0
+        finally:
+            demo.terminate()  # else what failed above would wait for it for ever
     assert not is_listening(port)
+
+
+def look_around(demo: "subprocess.Popen[str]") -> None:
+    assert demo.stdout is not None
+    assert demo.stderr is not None
+    check_figures(json.loads(demo.stdout.readline()))
+    said = ""
+    while "/docs" not in said:
+        said += demo.stderr.readline()
+    key = said.partition("KEY=")[2].split()[0]
+    for line in [line for line in said.splitlines() if line.startswith("curl") and "stream" not in line]:
+        subprocess.run(["bash", "-c", f"{line} --silent --fail"], env={**os.environ, "KEY": key}, check=True)
 
 
 def test_killed_it_leaves_nothing_running_and_the_next_one_starts_anew(state_dir: Path, port: int) -> None:
