@@ -85,6 +85,7 @@ def _measured(drawn: Workload, threads: int, rounds: int) -> dict[str, Any]:
     rows: list[Row] = []
     skipped: dict[str, str] = {}
     our_rows = {question: _Timings(who, evictor) for question, who in ours.items()}
+    alone = set(ours)  # questions to which no rival gave an answer
     for rival in chain(rivals(drawn, threads), prepared_rivals(drawn, threads)):
         if isinstance(rival, Skipped):
             skipped[rival.engine] = rival.reason
@@ -95,10 +96,11 @@ def _measured(drawn: Workload, threads: int, rounds: int) -> dict[str, Any]:
         for _ in range(rounds):
             our_rows[question].time()
             theirs.time()
+        alone.discard(question)
         rows += theirs.rows()
         del rival, theirs
     for _ in range(rounds):
-        for question in ("scan_segments", "index_segments"):
+        for question in sorted(alone):
             our_rows[question].time()
     rows = [row for timings in our_rows.values() for row in timings.rows()] + rows
     pings = drawn.trails.fixed_at_us.size

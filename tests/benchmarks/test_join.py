@@ -46,7 +46,7 @@ def test_every_engine_that_is_installed_gives_the_joins_answer() -> None:
     assert [row["form"] for row in ours] == ["scan_points", "scan_segments", *prepared]
     assert {"median_ms", "min_ms", "max_ms", "ns_per_ping", "bandwidth_share", "peak_mb", "build_ms"} <= set(ours[0])
     assert all("ratio" in row for row in result["rows"] if row["engine"] != "trailmatch")
-    assert {(row["engine"], row["form"]) for row in result["rows"]} >= {("polars", "index_points_cold")}
+    assert {(row["engine"], row["form"]) for row in result["rows"]} >= {("ckdtree", "index_points_cold")}
     assert set(result["scaling"]) == {"scan_points", "index_points"}
     assert "postgis" in result["skipped"]
 
