@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -43,6 +44,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 shared = definitions[-1]
                 if shared.scope in {"module", "package"}:
                     item.add_marker(pytest.mark.xdist_group(shared.baseid))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Show a failure when it happens: of a run that is cut off, the summary at the end never comes."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        sys.stdout.write(f"\n{report.nodeid} failed in its {report.when}:\n{report.longreprtext}\n")
+        sys.stdout.flush()
 
 
 @pytest.fixture(scope="session")
