@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.db import connect
-from app.demo.child import running_service
+from app.demo.child import running_service, usable_port
 from app.demo.database import demo_database
 from app.demo.parties import FORCE, Keys, found_parties
 from app.demo.play import Played, play
@@ -49,6 +49,7 @@ def show(settings: Settings, wanted: Wanted) -> int:
     """Run the demo and return its exit code; without `once`, serve on until interrupted."""
     # `kill` ends us as Ctrl-C does: service and database are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    port = usable_port(wanted.port)  # inventing takes a while: a port that is taken is said before
     _say(f"inventing {NAME}")
     scene = make_scene(
         wanted.seed,
@@ -59,7 +60,7 @@ def show(settings: Settings, wanted: Wanted) -> int:
         days_before=_DAYS_BEFORE,
     )
     _say(f"{scene.town.people:,} people, {wanted.wearers} of them on a tag, {scene.fixes.wearer.size:,} fixes")
-    with demo_database(settings) as url, running_service(url, wanted.port, settings.state_dir) as service:
+    with demo_database(settings) as url, running_service(url, port, settings.state_dir) as service:
         keys = asyncio.run(_found(url))
         _say("waiting for the service (its first start compiles the matcher)")
         service.wait_until_ready(keys.force)

@@ -1,6 +1,5 @@
 """Scenes with known truth: what is drawn is what the parameters state, and the truth is that of the trail."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -130,9 +129,8 @@ def test_tags_beat_once_a_minute_but_for_gaps_and_flat_batteries() -> None:
     assert np.sum(gaps_s > 5_400) / 60 == pytest.approx(0.1, abs=0.08)
 
 
-@pytest.mark.skipif("TRAILMATCH_DATA" not in os.environ, reason="TRAILMATCH_DATA is unset: no taxis of San Francisco")
-def test_taxis_stop_at_real_crimes_and_keep_their_own_times() -> None:
-    world = draw_san_francisco(Path(os.environ["TRAILMATCH_DATA"]), 1, taxis=6)
+def test_taxis_stop_at_real_crimes_and_keep_their_own_times(real_data: Path) -> None:
+    world = draw_san_francisco(real_data, 1, taxis=6)
     assert 4 <= len(world.crimes) <= 6
     for crime in world.crimes:
         path = world.paths[crime.offender]

@@ -1,6 +1,5 @@
 """Joins in several threads at once, and joins of real trails."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,12 +25,10 @@ def test_joins_in_several_threads_at_once_give_what_one_gives() -> None:
                 np.testing.assert_array_equal(column, same)
 
 
-@pytest.mark.skipif("TRAILMATCH_DATA" not in os.environ, reason="TRAILMATCH_DATA does not say where the taxis are")
-def test_the_taxis_of_san_francisco_meet_the_crimes_that_they_are_known_to_meet() -> None:
-    data = Path(os.environ["TRAILMATCH_DATA"])
-    drawn, story = workload(SF2008, 0, data), read_taxis(data)
+def test_the_taxis_of_san_francisco_meet_the_crimes_that_they_are_known_to_meet(real_data: Path) -> None:
+    drawn, story = workload(SF2008, 0, real_data), read_taxis(real_data)
     hits = space_time_join(drawn.trails, drawn.incidents, threads=2)
-    known = read_known_meetings(data)
+    known = read_known_meetings(real_data)
     assert hits.incident.size == len(known)
     for row in range(hits.incident.size):
         serial = story.serials[int(drawn.trails.device_id[hits.device[row]])]

@@ -1,6 +1,5 @@
 """The join against an index of trails: the same as the scan to the last bit, and as the oracle says."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -165,12 +164,10 @@ def test_trails_out_of_order_or_range_are_refused() -> None:
         trail_index(drawn.trails._replace(lat_e7=outside), threads=2)
 
 
-@pytest.mark.skipif("TRAILMATCH_DATA" not in os.environ, reason="TRAILMATCH_DATA does not say where the taxis are")
-def test_the_taxis_of_san_francisco_are_found_by_the_index_as_by_the_scan() -> None:
-    data = Path(os.environ["TRAILMATCH_DATA"])
-    drawn = workload(SF2008, 0, data)
+def test_the_taxis_of_san_francisco_are_found_by_the_index_as_by_the_scan(real_data: Path) -> None:
+    drawn = workload(SF2008, 0, real_data)
     for between in (None, drawn.between):
         hits = space_time_join(trail_index(drawn.trails, between, 2), drawn.incidents, between, 2)
         _equal(hits, space_time_join(drawn.trails, drawn.incidents, between, 2))
         if between is None:
-            assert (hits.incident.size, hits.n_pings.sum()) == (len(read_known_meetings(data)), 23_598)
+            assert (hits.incident.size, hits.n_pings.sum()) == (len(read_known_meetings(real_data)), 23_598)
