@@ -91,8 +91,8 @@ async def _insert_new(connection: Connection, pings: Pings, batch_id: int) -> ND
 
 
 # The bounds let the planner leave out other days' partitions. OFFSET 0 keeps it from comparing every ping of that time
-# with every key: of the newest, which its statistics do not know yet, it thinks that there is one (2 s and more for what
-# takes 0.1). Keys come rising, and are locked as they come.
+# with every key: of the newest, which its statistics do not know yet, it thinks that there is one (2 s for what takes
+# 0.1). Keys come rising, and are locked as they come.
 LOCK_DIFFERENT = """
 SELECT
 FROM unnest($1::int[], $2::bigint[], $3::smallint[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[])

@@ -26,9 +26,9 @@ class Stretches(NamedTuple):
     to_us: Longs  # (S,)
 
 
-# The bounds repeat what the join says, so that the planner leaves other days' partitions out. OFFSET 0 keeps the pings of
-# a stretch a question of its own, answered by their key: of the newest pings, which its statistics do not know yet, the
-# planner thinks that there is one, and compares all of them with all stretches (14 s for what takes 0.07).
+# The bounds repeat what the join says, so that the planner leaves other days' partitions out. OFFSET 0 keeps the pings
+# of a stretch a question of its own, answered by their key: of the newest pings, which its statistics do not know yet,
+# the planner thinks that there is one, and compares all of them with all stretches (14 s for what takes 0.07).
 READ_STRETCHES = """
 WITH s AS MATERIALIZED (
     SELECT (place - 1)::int AS stretch, device_id, from_at, to_at
