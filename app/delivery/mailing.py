@@ -6,7 +6,7 @@ There is one at a time to each person, so that they are told in order.
 
 import asyncio
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -17,8 +17,8 @@ from app.delivery.log import Attempted, add_attempt
 from app.delivery.mail import BadAddress, Line, compose
 from app.delivery.outside import Outside
 from app.delivery.smtp import Handed, Relay, hand_in
+from app.matching.lease import LEASE, renewed
 
-LEASE = timedelta(seconds=90)
 MAILS_A_ROUND = 100
 MAILS_AT_ONCE = 5
 NOTICES_A_MAIL = 200
@@ -94,6 +94,9 @@ class _Mail(NamedTuple):
     lines: list[Line]
 
 
+RENEW = "UPDATE delivery SET claimed_until = now() + $2 WHERE claim_token = $1"
+
+
 async def send_mails(pool: Pool, outside: Outside) -> int:
     """Make the mails that are due, and send some; return how many were made or sent. Without a relay none is."""
     if outside.relay is None:
@@ -102,7 +105,7 @@ async def send_mails(pool: Pool, outside: Outside) -> int:
     token = uuid4()
     async with pool.acquire() as connection:
         mails = await _claim(connection, token, outside.clock())
-    async with asyncio.TaskGroup() as sending:
+    async with renewed(pool, RENEW, token), asyncio.TaskGroup() as sending:
         for mail in mails:
             sending.create_task(_send(pool, outside, outside.relay, token, mail))
     return made + len(mails)

@@ -12,7 +12,6 @@ from app.delivery.outside import Outside
 
 CONNECT_S: Final = 5.0  # to look a name up, to connect, to agree on encryption
 ADDRESSES: Final = 3
-LONGEST_S: Final = CONNECT_S + 2 * CONNECT_S * ADDRESSES + 10.0  # of an attempt: the name, each connection, the answer
 
 _USER_AGENT = f"TrailMatch/{version('trailmatch')}"
 

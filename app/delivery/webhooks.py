@@ -5,7 +5,7 @@ is sent again with the same id. Of an alert's deliveries only the oldest that wa
 """
 
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -19,11 +19,9 @@ from app.delivery.endpoints import Target, find_target
 from app.delivery.log import Attempted, add_attempt
 from app.delivery.outside import Outside
 from app.delivery.signing import secret_of, signed_headers
-from app.delivery.webhook import LONGEST_S, Answer, post
-from app.matching.lease import LeaseLost
+from app.delivery.webhook import Answer, post
+from app.matching.lease import LEASE, LeaseLost, renewed
 
-# Longer than any attempt takes, and renewed with each.
-LEASE = timedelta(seconds=2 * LONGEST_S)
 # Then others have their turn, however much waits for this one.
 MESSAGES_A_TURN = 50
 
@@ -70,6 +68,7 @@ async def claim_endpoint(pool: Pool, now: datetime) -> Claimed | None:
     return None if row is None else Claimed(row["endpoint_id"], token, row["failures"])
 
 
+RENEW = "UPDATE endpoint SET claimed_until = now() + $2 WHERE claim_token = $1"
 RELEASE = """
 UPDATE endpoint SET claim_token = NULL, claimed_until = NULL, resume_at = greatest(resume_at, $3)
 WHERE endpoint_id = $1 AND claim_token = $2
@@ -82,18 +81,20 @@ async def send_some(pool: Pool, outside: Outside, claimed: Claimed) -> int:
     Raises LeaseLost if somebody else has taken the endpoint meanwhile.
     """
     sent = 0
-    while sent < MESSAGES_A_TURN and await _send_next(pool, outside, claimed):
-        sent += 1
-        claimed = claimed._replace(failures=0)
+    async with renewed(pool, RENEW, claimed.token):
+        while sent < MESSAGES_A_TURN and await _send_next(pool, outside, claimed):
+            sent += 1
+            claimed = claimed._replace(failures=0)
     await pool.execute(RELEASE, claimed.endpoint_id, claimed.token, outside.clock())
     return sent
 
 
+# Only as long as the endpoint is ours: whoever hung, and was given up for dead, must not send beside its successor.
 NEXT = """
 SELECT d.delivery_id, d.event_id, d.attempts, CASE x.event WHEN 'revision' THEN r.kind ELSE x.event END AS kind,
     x.created_at AS at, x.alert_id, x.revision, x.position
 FROM delivery d
-JOIN endpoint e ON e.endpoint_id = d.endpoint_id AND e.disabled_at IS NULL
+JOIN endpoint e ON e.endpoint_id = d.endpoint_id AND e.disabled_at IS NULL AND e.claim_token = $3
 JOIN outbox x ON x.outbox_id = d.outbox_id
 JOIN alert_revision r ON r.alert_id = x.alert_id AND r.revision = x.revision
 WHERE d.endpoint_id = $1 AND d.delivered_at IS NULL AND d.cancelled_at IS NULL AND d.due_at <= $2
@@ -116,7 +117,7 @@ class _Message(NamedTuple):
 async def _send_next(pool: Pool, outside: Outside, claimed: Claimed) -> bool:
     """Send one message; False if there was none, or it was not acknowledged."""
     async with pool.acquire() as connection:
-        message = await _find_next(connection, claimed.endpoint_id, outside.clock())
+        message = await _find_next(connection, claimed, outside.clock())
         target = await find_target(connection, claimed.endpoint_id, outside.clock())
     if message is None or target is None:
         return False
@@ -134,8 +135,8 @@ async def _send_next(pool: Pool, outside: Outside, claimed: Claimed) -> bool:
     return answer.error is None
 
 
-async def _find_next(connection: Connection, endpoint_id: int, now: datetime) -> _Message | None:
-    row = await connection.fetchrow(NEXT, endpoint_id, now)
+async def _find_next(connection: Connection, claimed: Claimed, now: datetime) -> _Message | None:
+    row = await connection.fetchrow(NEXT, claimed.endpoint_id, now, claimed.token)
     if row is None:
         return None
     event = AlertEvent(**{name: row[name] for name in AlertEvent._fields})

@@ -245,6 +245,21 @@ async def test_who_has_lost_the_lease_writes_nothing(town: Town) -> None:
     assert (delivery["state"], delivery["attempts"]) == ("waiting", 0)
 
 
+async def test_who_has_lost_the_lease_sends_nothing_beside_its_successor(town: Town) -> None:
+    async with receiving() as receiver:
+        await town.endpoint(receiver.url())
+        await town.raise_alerts("C1")
+        await town.route()
+        hung = await claim_endpoint(town.pool, town.outside.clock())
+        assert hung is not None
+        await town.pool.execute("UPDATE endpoint SET claimed_until = now() - interval '1 second'")
+        successor = await claim_endpoint(town.pool, town.outside.clock())
+        assert successor is not None
+        assert await send_some(town.pool, town.outside, hung) == 0
+        assert receiver.requests == []
+        assert await send_some(town.pool, town.outside, successor) == 1
+
+
 async def test_a_secret_is_replaced_while_both_sign_and_then_one(town: Town, clock: Clock) -> None:
     async with receiving() as receiver:
         endpoint = await town.endpoint(receiver.url())
