@@ -139,6 +139,9 @@ class Subscription:
     ) -> None:
         if any(code.is_failure for code in codes):
             self._hand_over(Failure(f"the broker does not let us read {self._topic.filter}: {codes[0].getName()}"))
+        else:
+            # Of a session that is new, only from here on: what was published before is for nobody.
+            log.info("subscribed", topic=self._topic.filter)
 
     def _on_disconnect(
         self, _client: Client, _data: object, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None

@@ -89,7 +89,7 @@ def start_bridge(broker_port: int, address: str, key: str, client_id: str) -> "s
     assert bridge.stderr is not None
     # Subscribed once: from here on the broker keeps what comes.
     for line in bridge.stderr:
-        if "connected to the broker" in line:
+        if "subscribed" in line:
             break
     return bridge
 
