@@ -9,7 +9,7 @@ from app.db import Connection
 from app.matching import evaluate_stage
 from app.matching.due import Amended, Touch, touch_incidents, touch_wearers
 from app.matching.evaluate_stage import Claimed, evaluate_due
-from tests.app.matching.world import INSIDE, NOON, World
+from tests.app.matching.world import INSIDE, NOON, Fix, World
 
 
 async def test_a_touch_sees_a_match_that_is_written_in_the_same_moment(world: World) -> None:
@@ -68,3 +68,22 @@ async def test_a_touch_waits_for_an_evaluation_that_is_being_written_and_then_se
     await asyncio.gather(evaluation, touching)
     assert await world.matches() == {("C1", "W1"): 2}
     assert await world.pool.fetchval("SELECT count(*) FROM due") == 1
+
+
+@pytest.mark.parametrize("is_judged", [False, True])
+async def test_a_pair_whose_incident_was_amended_is_touched_by_what_the_new_version_looks_at(
+    world: World, *, is_judged: bool
+) -> None:
+    device, _ = await world.worn_device("W1")
+    await world.crime("C1")
+    await world.pings(device, *INSIDE)
+    await world.join()
+    if is_judged:
+        await world.evaluate()
+    later_s = 100_000  # beyond all that the first version looks at
+    await world.crime("C1", from_s=later_s, to_s=later_s + 60)
+    await world.join()
+    before = await world.pool.fetchval("SELECT generation FROM due")
+    await world.pings(device, Fix(later_s, 9_000))  # no hit, so nothing but the context makes it news
+    await world.join()
+    assert await world.pool.fetchval("SELECT generation FROM due") > before
