@@ -5,6 +5,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -45,12 +46,13 @@ class Log:
 
 
 class Callers:
-    """Everybody who calls the service at one address; `pace_s` is how long the plan is to take, None: no waiting."""
+    """Everybody who calls one of the services; `pace_s` is how long the plan is to take, None: no waiting."""
 
     def __init__(
-        self, plan: Plan, address: str, keys: Keys, pace_s: float | None, tell: Callable[[float], None]
+        self, plan: Plan, addresses: list[str], keys: Keys, pace_s: float | None, tell: Callable[[float], None]
     ) -> None:
-        self._plan, self._address, self._keys, self._pace_s, self._tell = plan, address, keys, pace_s, tell
+        self._plan, self._keys, self._pace_s, self._tell = plan, keys, pace_s, tell
+        self._addresses = cycle(addresses)
         self.log = Log()
         self._sent = 0
         self._began_s = time.monotonic()
@@ -59,24 +61,21 @@ class Callers:
         """Send the plan, each body until it is acknowledged. Raises Failure for an answer that refuses a body."""
         self._began_s = time.monotonic()
         batches = iter(self._plan.pings)
-        async with (
-            PatientClient(self._address, self._keys.contractor) as contractor,
-            PatientClient(self._address, self._keys.force) as force,
-            asyncio.TaskGroup() as senders,
-        ):
+        async with asyncio.TaskGroup() as senders:
             for _ in range(_SENDERS):
-                senders.create_task(self._send(batches, contractor))
-            senders.create_task(self._send(iter(self._plan.contractor), contractor))
-            senders.create_task(self._send(iter(self._plan.force), force))
+                senders.create_task(self._send(batches, self._keys.contractor))
+            senders.create_task(self._send(iter(self._plan.contractor), self._keys.contractor))
+            senders.create_task(self._send(iter(self._plan.force), self._keys.force))
 
-    async def _send(self, steps: Iterator[Step], client: PatientClient) -> None:
-        for step in steps:
-            if self._pace_s is not None:
-                await asyncio.sleep(max(0.0, self._began_s + step.at * self._pace_s - time.monotonic()))
-            answer = await client.post(step.path, msgspec.json.encode(step.records))
-            if answer["rejected"]:
-                raise Failure(f"POST {step.path}: {answer['errors'][0]}")
-            self._note(step, answer)
+    async def _send(self, steps: Iterator[Step], key: str) -> None:
+        async with PatientClient(next(self._addresses), key) as client:
+            for step in steps:
+                if self._pace_s is not None:
+                    await asyncio.sleep(max(0.0, self._began_s + step.at * self._pace_s - time.monotonic()))
+                answer = await client.post(step.path, msgspec.json.encode(step.records))
+                if answer["rejected"]:
+                    raise Failure(f"POST {step.path}: {answer['errors'][0]}")
+                self._note(step, answer)
 
     def _note(self, step: Step, answer: Any) -> None:  # noqa: ANN401 - JSON
         match step.path:
@@ -94,7 +93,7 @@ class Callers:
     async def decide(self) -> None:
         """Decide on new alerts, one after the other, until cancelled."""
         headers = {"Authorization": f"Bearer {self._keys.force}"}
-        async with httpx.AsyncClient(base_url=self._address, headers=headers, timeout=30.0) as client:
+        async with httpx.AsyncClient(base_url=next(self._addresses), headers=headers, timeout=30.0) as client:
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     page = await client.get("/v1/alerts", params={"state": "new", "limit": "5"})
@@ -118,13 +117,14 @@ class Callers:
             await asyncio.sleep(_PAUSE_S)
 
     async def listen(self) -> None:
-        """Listen to the stream from its beginning, and again from where it broke off, until cancelled."""
+        """Listen to the stream from its beginning, and from where it broke off at another service, until cancelled."""
         headers = {"Authorization": f"Bearer {self._keys.force}"}
-        async with httpx.AsyncClient(base_url=self._address, headers=headers, timeout=20.0) as client:
+        async with httpx.AsyncClient(headers=headers, timeout=20.0) as client:
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     last = {"Last-Event-ID": str(self.log.heard[-1].position if self.log.heard else 0)}
-                    async with client.stream("GET", "/v1/alerts/stream", headers=last) as answer:
+                    url = f"{next(self._addresses)}/v1/alerts/stream"
+                    async with client.stream("GET", url, headers=last) as answer:
                         if answer.is_success:
                             await self._take(answer)
                 await asyncio.sleep(_PAUSE_S)
@@ -144,7 +144,7 @@ class Callers:
 
     async def wait_until_idle(self) -> None:
         """Return when nothing waits to be matched or told. Raises Failure if it does not get on."""
-        async with PatientClient(self._address, self._keys.force) as force:
+        async with PatientClient(next(self._addresses), self._keys.force) as force:
             least, since_s = 1 << 62, time.monotonic()
             while True:
                 matcher = (await force.get("/health/readiness"))["matcher"]

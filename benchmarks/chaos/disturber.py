@@ -3,8 +3,6 @@
 Synchronous, for the main thread: the embedded PostgreSQL lives as long as the thread that started it.
 """
 
-import asyncio
-import contextlib
 import signal
 import time
 from collections import Counter
@@ -13,15 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-import asyncpg
-import psutil
-
-from app.db import connect
-from app.failure import Failure
 from app.matching.lease import LEASE
-from app.postgres import running_postgres
-from app.postgres.cluster import DATABASE
-from app.postgres.server import Server
+from benchmarks.chaos.databases import Embedded, Served
 from benchmarks.chaos.forks import Fork, Nursery
 from benchmarks.chaos.plan import HOT_DAYS
 from benchmarks.chaos.points import POINTS
@@ -34,57 +25,6 @@ _HANG_S: Final = LEASE.total_seconds() + 3.0
 _LOOK_S: Final = 0.05
 # The trails are days old, so every hour is closed; half of the days are old enough to be dropped.
 _SETTINGS = {"TRAILMATCH_SEAL_AFTER_HOURS": "0", "TRAILMATCH_HOT_DAYS": str(HOT_DAYS)}
-
-
-class Database:
-    """An embedded PostgreSQL that can be killed."""
-
-    def __init__(self, state_dir: Path) -> None:
-        self._state_dir = state_dir
-        self._stack = contextlib.ExitStack()
-        self.server: Server = self._start()
-
-    def _start(self) -> Server:
-        return self._stack.enter_context(running_postgres(self._state_dir))
-
-    @property
-    def processes(self) -> list[psutil.Process]:
-        """The server and those it started."""
-        pid = int((self._state_dir / "postgres" / "postmaster.pid").read_text().split()[0])
-        server = psutil.Process(pid)
-        return [server, *server.children()]
-
-    def kill(self) -> None:
-        """End all of it at once, and start it again."""
-        for process in self.processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self.restart()
-
-    def restart(self) -> None:
-        """Shut it down, breaking off whatever it does, and start it again."""
-        self._stack.close()
-        self.server = self._start()
-
-    def kill_a_backend(self, draw: Random) -> bool:
-        """Kill one that serves a connection; the server then ends all others and recovers. False if there is none."""
-        backends = [process for process in self.processes[1:] if _serves(process)]
-        if not backends:
-            return False
-        with contextlib.suppress(psutil.NoSuchProcess):
-            draw.choice(backends).kill()
-            return True
-        return False
-
-    def stop(self) -> None:
-        self._stack.close()
-
-
-def _serves(process: psutil.Process) -> bool:
-    try:
-        return f" {DATABASE} " in " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # it has just ended
-        return False
 
 
 class Slot:
@@ -101,12 +41,21 @@ class Slot:
 class Disturber:
     """Kills and starts again, and counts."""
 
-    def __init__(self, state_dir: Path, database: Database, nursery: Nursery, service: list[str], draw: Random) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        database: Embedded | Served,
+        nursery: Nursery,
+        services: list[list[str]],
+        database_url: str,
+        draw: Random,
+    ) -> None:
         self.kills = Counter[str]()
         self.restarts = self.cuts = self.hangs = 0
         self._state_dir, self._database, self._nursery, self._draw = state_dir, database, nursery, draw
+        self._environment = {"DATABASE_URL": database_url, **_SETTINGS}
         self._slots = [
-            Slot("service", *service),
+            *(Slot("service", *service) for service in services),
             Slot("worker", "worker"),
             Slot("worker", "worker"),
             Slot("keeper", "trails", "seal"),
@@ -118,7 +67,7 @@ class Disturber:
         end_s = time.monotonic() + seconds
         for slot in self._slots:
             self._start(slot)
-        self._hang(self._slots[1])
+        self._hang(next(slot for slot in self._slots if slot.kind == "worker"))
         while time.monotonic() < end_s:
             go_on()
             for slot in self._slots:
@@ -136,12 +85,11 @@ class Disturber:
         free = [name for name in points if name not in others]
         fewest = min(self.kills[name] for name in free)
         point = self._draw.choice([name for name in free if self.kills[name] == fewest])
-        environment = {"DATABASE_URL": self._database.server.url(), **_SETTINGS}
         log = self._state_dir / f"{slot.kind}.log"
         slot.point = point
         # A keeper has little to do, and ends.
         nth = 1 if slot.kind == "keeper" else self._draw.randint(1, _NTH)
-        slot.fork = self._nursery.fork(point, nth, slot.command, environment, log)
+        slot.fork = self._nursery.fork(point, nth, slot.command, self._environment, log)
         slot.deadline_s = time.monotonic() + self._draw.uniform(*_PATIENCE_S)
 
     def _look_after(self, slot: Slot) -> None:
@@ -163,20 +111,20 @@ class Disturber:
             self._start(slot)
 
     def _trouble_the_database(self) -> None:
-        trouble = self._draw.choice(("killed", "a backend killed", "restarted", "cut", "cut", "hang"))
-        if trouble == "killed":
+        trouble = self._draw.choice((*self._database.troubles, "hang"))
+        if trouble == "hang":
+            self._hang(self._draw.choice([slot for slot in self._slots if slot.kind == "worker"]))
+        elif trouble == "cut" or isinstance(self._database, Served):
+            self.cuts += self._database.cut()
+        elif trouble == "killed":
             self._database.kill()
             self.kills["PostgreSQL"] += 1
             self.restarts += 1
         elif trouble == "a backend killed":
             self.kills["a backend of PostgreSQL"] += self._database.kill_a_backend(self._draw)
-        elif trouble == "restarted":
+        else:
             self._database.restart()
             self.restarts += 1
-        elif trouble == "cut":
-            self.cuts += asyncio.run(_cut_connections(self._database.server.url()))
-        else:
-            self._hang(self._draw.choice([slot for slot in self._slots if slot.kind == "worker"]))
 
     def _hang(self, slot: Slot) -> None:
         assert slot.fork is not None
@@ -190,19 +138,3 @@ class Disturber:
         for slot in self._slots:
             if slot.fork is not None:
                 slot.fork.kill()
-
-
-# Whatever is in a transaction now.
-CUT = """
-SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
-"""
-
-
-async def _cut_connections(url: str) -> int:
-    """Cut some connections in mid-transaction; 0 if the database is just recovering."""
-    try:
-        async with connect(url) as connection:
-            return int(await connection.fetchval(CUT))
-    except (OSError, Failure, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return 0

@@ -1,6 +1,6 @@
 """What a run ended in: the clients' log against SQL, and what was told twice."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from app.matching.canonical import read_canonical
 from app.trails.reading import ALL_COLUMNS
 from app.trails.store import Stretches, read_pings
 from benchmarks.chaos.callers import Log
+from benchmarks.chaos.receiver import ENDPOINTS, Received
 
 
 class Ending(NamedTuple):
@@ -20,6 +21,7 @@ class Ending(NamedTuple):
     alerts: int
     lost: Counter[str]  # acknowledged, or raised, and not there
     repeated: Counter[str]  # there, or told, more than once
+    disordered: int  # webhooks that came before an earlier one of their alert was acknowledged
 
 
 COUNT_MATCHES = "SELECT count(*) FROM match WHERE is_live"
@@ -34,10 +36,11 @@ EVENTS = "SELECT event_ref, revision FROM device_event"
 DECISIONS = "SELECT decision_id::text, alert_id::text, text FROM decision"
 POSITIONS = "SELECT position FROM outbox"
 RAISED = "SELECT count(*) FILTER (WHERE kind = 'raised') FROM alert_revision GROUP BY alert_id"
+EVENTS_PLACED = "SELECT event_id::text, alert_id::text, position FROM outbox WHERE position IS NOT NULL"
 UNPLACED = "SELECT count(*) FROM outbox WHERE position IS NULL"
 
 
-async def read_ending(connection: Connection, log: Log) -> Ending:
+async def read_ending(connection: Connection, log: Log, received: list[Received]) -> Ending:
     """Compare what clients were told with what is stored."""
     stored = await _read_fixes(connection)
     fixes = set(stored) | {tuple(row) for row in await connection.fetch(CONFLICTS)}
@@ -60,13 +63,37 @@ async def read_ending(connection: Connection, log: Log) -> Ending:
     heard = [event.position for event in log.heard]
     lost["stream"] = len({row[0] for row in await connection.fetch(POSITIONS)} - set(heard))
     repeated["stream"] = len(heard) - len(set(heard))
+    events = {event_id: (alert_id, position) for event_id, alert_id, position in await connection.fetch(EVENTS_PLACED)}
+    acknowledged = {(each.endpoint, each.event_id) for each in received if each.was_acknowledged}
+    lost["webhooks"] = ENDPOINTS * len(events) - len(acknowledged)
+    # Sent twice is as promised; with other words, or of an event that is not there, it is another message.
+    repeated["webhooks"] = len({(each.event_id, each.body) for each in received}) - len(events)
     return Ending(
         await read_canonical(connection),
         await connection.fetchval(COUNT_MATCHES),
         await connection.fetchval(COUNT_ALERTS),
         lost,
         repeated,
+        count_disordered(received, events),
     )
+
+
+def count_disordered(received: list[Received], events: dict[str, tuple[str, int]]) -> int:
+    """Count what an endpoint got before it had acknowledged all earlier events of the same alert.
+
+    `events` gives of each event its alert and its position on the stream.
+    """
+    places = defaultdict[str, list[tuple[int, str]]](list)
+    for event_id, (alert_id, position) in sorted(events.items(), key=lambda event: event[1][1]):
+        places[alert_id].append((position, event_id))
+    acknowledged = set[tuple[int, str]]()
+    disordered = 0
+    for each in received:
+        earlier = (event_id for position, event_id in places[each.alert_id] if position < each.position)
+        disordered += any((each.endpoint, event_id) not in acknowledged for event_id in earlier)
+        if each.was_acknowledged:
+            acknowledged.add((each.endpoint, each.event_id))
+    return disordered
 
 
 def _fix_of(ping: dict[str, object]) -> tuple[object, ...]:

@@ -6,6 +6,9 @@ from typing import NamedTuple
 from app.activations.store import INSERT_EFFECTIVE
 from app.alerts.decisions import SET_STATE
 from app.alerts.dispatcher import DISPATCH
+from app.delivery.routing import MOVE_ON
+from app.delivery.webhooks import CLAIM as CLAIM_ENDPOINT
+from app.delivery.webhooks import SET_DELIVERY
 from app.incidents.store import INSERT_ARRIVALS
 from app.matching.evaluate_stage import CLAIM as CLAIM_PAIRS
 from app.matching.evaluate_stage import FINISH as FINISH_PAIRS
@@ -58,8 +61,12 @@ POINTS = {
     "pairs claimed": Point("worker", CLAIM_PAIRS, When.AFTER),
     "before commit of matches": Point("worker", FINISH_PAIRS, When.BEFORE_COMMIT),
     "matches committed": Point("worker", FINISH_PAIRS, When.COMMITTED),
-    "while delivering": Point("worker", DISPATCH, When.BEFORE_COMMIT),
-    "delivered, nobody told": Point("worker", DISPATCH, When.COMMITTED),
+    "while dispatching": Point("worker", DISPATCH, When.BEFORE_COMMIT),
+    "dispatched, nobody told": Point("worker", DISPATCH, When.COMMITTED),
+    "before commit of routing": Point("worker", MOVE_ON, When.BEFORE_COMMIT),
+    "endpoint claimed": Point("worker", CLAIM_ENDPOINT, When.AFTER),
+    "delivered, not written down": Point("worker", SET_DELIVERY, When.BEFORE_COMMIT),
+    "delivery written down": Point("worker", SET_DELIVERY, When.COMMITTED),
     "while sealing": Point("keeper", WRITE_CHUNKS, When.BEFORE_COMMIT),
     "sealed": Point("keeper", WRITE_CHUNKS, When.COMMITTED),
     "while proving a drop": Point("keeper", READ_ROWS, When.AFTER),
