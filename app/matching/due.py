@@ -9,6 +9,9 @@ matter, and each closes a way to lose a match (docs/decisions/0003):
 
 A pair that was judged says in `judged_pair` what can change its answer, of pings less than of all else (0011). One that
 waits is touched by whatever lies in its whole context: what it will look at is not known yet.
+
+A pair that is being evaluated stays with whoever has claimed it. Its generation moves, so it is evaluated once more;
+its causes are appended, also one that stands there, so that those that came after the claim can be told from others.
 """
 
 from datetime import datetime
@@ -33,8 +36,9 @@ class Touch(NamedTuple):
 
 
 TOUCH_WAITING_OF_WEARERS = """
-UPDATE due SET generation = nextval('due_generation'), claim_token = NULL, claimed_until = NULL, attempts = 0,
-    causes = CASE WHEN $4 = ANY(due.causes) THEN due.causes ELSE due.causes || $4 END
+UPDATE due SET generation = nextval('due_generation'), attempts = 0, is_again = due.is_again AND $4 = 'pings',
+    claimed_until = CASE WHEN claim_token IS NOT NULL THEN claimed_until END,
+    causes = CASE WHEN claim_token IS NULL AND $4 = ANY(due.causes) THEN due.causes ELSE due.causes || $4 END
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS touch (wearer_id, from_at, to_at)
 WHERE due.wearer_id = touch.wearer_id
   AND touch.from_at <= due.context_to_at AND touch.to_at >= due.context_from_at
@@ -54,8 +58,8 @@ ON CONFLICT (incident_id, wearer_id) DO NOTHING
 """
 
 TOUCH_JUDGED_BY_PINGS = """
-INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at, causes)
-SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at, ARRAY[$4]
+INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at, causes, is_again)
+SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at, ARRAY[$4], true
 FROM (
     SELECT DISTINCT j.incident_id, j.wearer_id, j.context_from_at, j.context_to_at
     FROM judged_pair j
@@ -90,8 +94,10 @@ class Candidate(NamedTuple):
 
 
 ADD_CANDIDATES = """
-INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at, causes)
-SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at, ARRAY[$7]
+INSERT INTO due (incident_id, wearer_id, generation, context_from_at, context_to_at, causes, is_again)
+SELECT incident_id, wearer_id, nextval('due_generation'), context_from_at, context_to_at, ARRAY[$7],
+    $7 = 'pings' AND EXISTS (SELECT FROM judged_pair j WHERE (j.incident_id, j.wearer_id)
+        = (candidate.incident_id, candidate.wearer_id))
 FROM (
     SELECT DISTINCT c.incident_id, a.wearer_id, c.context_from_at, c.context_to_at
     FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
@@ -100,10 +106,11 @@ FROM (
         ON a.device_id = c.device_id AND a.from_at <= c.to_at AND a.to_at > c.from_at
 ) AS candidate
 ON CONFLICT (incident_id, wearer_id) DO UPDATE
-SET generation = excluded.generation, claim_token = NULL, claimed_until = NULL, attempts = 0,
+SET generation = excluded.generation, attempts = 0, is_again = due.is_again AND $7 = 'pings',
+    claimed_until = CASE WHEN due.claim_token IS NOT NULL THEN due.claimed_until END,
     context_from_at = least(due.context_from_at, excluded.context_from_at),
     context_to_at = greatest(due.context_to_at, excluded.context_to_at),
-    causes = CASE WHEN $7 = ANY(due.causes) THEN due.causes ELSE due.causes || $7 END
+    causes = CASE WHEN due.claim_token IS NULL AND $7 = ANY(due.causes) THEN due.causes ELSE due.causes || $7 END
 """
 
 
@@ -127,10 +134,12 @@ class Amended(NamedTuple):
 
 
 TOUCH_WAITING_OF_INCIDENTS = """
-UPDATE due SET generation = nextval('due_generation'), claim_token = NULL, claimed_until = NULL, attempts = 0,
+UPDATE due SET generation = nextval('due_generation'), attempts = 0, is_again = false,
+    claimed_until = CASE WHEN claim_token IS NOT NULL THEN claimed_until END,
     context_from_at = least(due.context_from_at, amended.context_from_at), -- NULL takes no part
     context_to_at = greatest(due.context_to_at, amended.context_to_at),
-    causes = CASE WHEN 'incident' = ANY(due.causes) THEN due.causes ELSE due.causes || 'incident'::text END
+    causes = CASE WHEN claim_token IS NULL AND 'incident' = ANY(due.causes) THEN due.causes
+        ELSE due.causes || 'incident'::text END
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS amended (incident_id, context_from_at, context_to_at)
 WHERE due.incident_id = amended.incident_id
 """

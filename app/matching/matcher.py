@@ -15,7 +15,7 @@ import structlog
 from app import metrics
 from app.alerts.dispatcher import dispatch
 from app.db import Pool
-from app.matching.evaluate_stage import evaluate_due
+from app.matching.evaluate_stage import Turn, evaluate_due
 from app.matching.join_stage import PINGS_A_CLAIM, join_arrivals, join_batches, join_rejoins
 from app.matching.lease import LeaseLost
 from app.matching.open_incidents import OpenIncidents
@@ -29,6 +29,11 @@ from matcher.warm import warm_up
 # Hints can be lost, so every loop also looks by itself.
 POLL_S = 0.5
 _PAUSE_AFTER_TROUBLE_S = 1.0
+# Pairs weighed for the first time are taken up so few at a time that the next ones need not wait long for them.
+_FIRST_A_CLAIM = 100
+_AGAIN_A_CLAIM = 200
+# While pings wait to be joined, weighing again takes one part in so many of the time: it is news of what is known.
+_PART_AGAIN = 5
 
 log = structlog.get_logger("trailmatch.matcher")
 
@@ -47,6 +52,7 @@ class Matcher:
         self._rejoins = OpenIncidents()
         self._batches = OpenIncidents()
         self._pings_a_claim = PINGS_A_CLAIM
+        self._caught_up = asyncio.Event()  # no batch of pings waits to be joined
 
     async def run(self, hints: Hints) -> None:
         """Work until cancelled."""
@@ -60,6 +66,7 @@ class Matcher:
                     ("rejoins", "rejoin", self._join_rejoins),
                     ("batches", "pings", self._join_batches),
                     ("evaluate", "due", self._evaluate),
+                    ("again", "due", self._evaluate_again),
                     ("dispatch", "outbox", self._dispatch),
                 ):
                     bell = stack.enter_context(hints.bell(topic))
@@ -78,10 +85,23 @@ class Matcher:
         pings, self._pings_a_claim = self._pings_a_claim, 1
         joined = await join_batches(self._pool, self._batches, pings)
         self._pings_a_claim = PINGS_A_CLAIM
+        if joined:
+            self._caught_up.clear()
+        else:
+            self._caught_up.set()
         return joined
 
     async def _evaluate(self) -> int:
-        return await evaluate_due(self._pool, self.run_id)
+        return await evaluate_due(self._pool, self.run_id, _FIRST_A_CLAIM, Turn.FIRST)
+
+    async def _evaluate_again(self) -> int:
+        started_s = time.monotonic()
+        evaluated = await evaluate_due(self._pool, self.run_id, _AGAIN_A_CLAIM, Turn.AGAIN)
+        if evaluated:
+            pause_s = (_PART_AGAIN - 1) * (time.monotonic() - started_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._caught_up.wait(), pause_s)
+        return evaluated
 
     async def _dispatch(self) -> int:
         return await dispatch(self._pool)

@@ -1,16 +1,17 @@
-"""The second stage: what was overtaken while it was evaluated is thrown away, and what fails holds nothing up."""
+"""The second stage: what was overtaken is written and evaluated once more, and what fails holds nothing up."""
 
 import asyncio
 
 import pytest
 
 from app.matching import weighing
-from app.matching.evaluate_stage import evaluate_due
+from app.matching.due import Touch, touch_wearers
+from app.matching.evaluate_stage import Turn, evaluate_due
 from matcher.weigh import weigh
-from tests.app.matching.world import INSIDE, Fix, World
+from tests.app.matching.world import INSIDE, NOON, Fix, World
 
 
-async def test_a_result_that_was_overtaken_is_thrown_away_and_computed_again(
+async def test_what_was_overtaken_is_written_and_evaluated_once_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device, _ = await world.worn_device("W1")
@@ -33,11 +34,16 @@ async def test_a_result_that_was_overtaken_is_thrown_away_and_computed_again(
 
     monkeypatch.setattr(weighing, "weigh_all", slow)
     assert await evaluate_due(world.pool, world.run_id) == 1
-    assert await world.matches() == {}
+    # However fast pings come, people are told of what is known.
+    assert await world.matches() == {("C1", "W1"): 2}
+    assert await world.alerts() == {("C1", "W1"): ("new", 1)}
+    row = await world.pool.fetchrow("SELECT causes, is_again, claim_token FROM due")
+    assert row is not None
+    assert (set(row["causes"]), row["is_again"], row["claim_token"]) == ({"pings"}, True, None)
     monkeypatch.undo()
     await world.evaluate()
     assert await world.matches() == {("C1", "W1"): 3}
-    assert await world.alerts() == {("C1", "W1"): ("new", 1)}
+    assert await world.alerts() == {("C1", "W1"): ("new", 2)}
 
 
 async def test_a_ping_that_only_falls_into_the_context_overtakes_an_evaluation_too(world: World) -> None:
@@ -65,7 +71,7 @@ async def test_an_amendment_overtakes_an_evaluation_that_has_no_match_yet(world:
     assert await world.matches() == {}
 
 
-async def test_an_evaluation_that_hung_knows_its_pair_again_only_by_its_generation(
+async def test_an_evaluation_that_hung_and_lost_its_claim_writes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device, _ = await world.worn_device("W1")
@@ -88,8 +94,9 @@ async def test_an_evaluation_that_hung_knows_its_pair_again_only_by_its_generati
 
     monkeypatch.setattr(weighing, "weigh_all", hangs)
     assert await evaluate_due(world.pool, world.run_id) == 1
-    # The pair is due anew: what the one that hung has found is of before.
+    # The pair is due anew, and not its own any more: what the one that hung has found is of before.
     assert await world.pool.fetchval("SELECT count(*) FROM due") == 1
+    assert await world.matches() == {("C1", "W1"): 2}
     await world.evaluate()
     assert await world.matches() == {("C1", "W1"): 3}
 
@@ -120,3 +127,60 @@ async def test_a_pair_that_cannot_be_evaluated_does_not_hold_up_the_others(
     await world.pool.execute("UPDATE due SET claimed_until = now()")
     await world.evaluate()
     assert len(await world.matches()) == 2
+
+
+async def test_a_pair_that_is_touched_while_its_result_is_written_is_given_back_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, wearer = await world.worn_device("W1")
+    await world.crime("C1")
+    await world.pings(device, *INSIDE)
+    await world.join()
+    true_evaluation = weighing.weigh_all
+    loop = asyncio.get_running_loop()
+    async with world.pool.acquire() as toucher:
+
+        async def begin_to_touch() -> None:
+            await toucher.execute("BEGIN")
+            await touch_wearers(toucher, [Touch(wearer, NOON, NOON)], "pings")
+
+        def slow(*cases_and_contexts: object) -> object:
+            asyncio.run_coroutine_threadsafe(begin_to_touch(), loop).result()
+            return true_evaluation(*cases_and_contexts)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(weighing, "weigh_all", slow)
+        evaluation = asyncio.create_task(evaluate_due(world.pool, world.run_id))
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        while not await world.pool.fetchval(waits):  # noqa: ASYNC110 - another connection's wait is seen by asking only
+            await asyncio.sleep(0.005)
+        # It has left the locked row alone, and waits for the touch to be over.
+        await toucher.execute("COMMIT")
+        await evaluation
+    assert await world.matches() == {}
+    assert await world.pool.fetchval("SELECT claim_token IS NULL AND claimed_until IS NULL FROM due")
+    monkeypatch.undo()
+    await world.evaluate()
+    assert await world.matches() == {("C1", "W1"): 2}
+
+
+async def test_pairs_that_only_more_pings_have_touched_wait_for_their_own_turn(world: World) -> None:
+    first, _ = await world.worn_device("W1")
+    second, wearer = await world.worn_device("W2")
+    await world.crime("C1")
+    for device in (first, second):
+        await world.pings(device, *INSIDE)
+        await world.join()
+        await world.evaluate()
+    third, _ = await world.worn_device("W3")
+    for device in (first, second):
+        await world.pings(device, Fix(30, 5))
+    await world.join()
+    assert await evaluate_due(world.pool, world.run_id, turn=Turn.FIRST) == 0
+    await world.pings(third, *INSIDE)
+    async with world.pool.acquire() as connection, connection.transaction():
+        await touch_wearers(connection, [Touch(wearer, NOON, NOON)], "fittings")
+    await world.join()
+    # A pair that is new, and one that was touched by more than pings.
+    assert await evaluate_due(world.pool, world.run_id, turn=Turn.FIRST) == 2
+    assert await evaluate_due(world.pool, world.run_id, turn=Turn.AGAIN) == 1
+    assert set((await world.matches()).values()) == {2, 3}
