@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     signing_key: str | None = Field(default=None, min_length=32, repr=False)
     # Private networks that webhooks may be sent to, as in 10.20.0.0/16,fd00::/8; none unless named.
     webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    # What was delivered, to whom and when, is forgotten so many days later.
+    delivery_log_days: int = Field(default=365, gt=0, le=100_000)
     # The mail relay; None: no mail is sent. The password is never shown.
     smtp_host: str | None = None
     smtp_port: int = Field(default=587, gt=0, lt=65_536)

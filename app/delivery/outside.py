@@ -3,7 +3,7 @@
 import random
 import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from app.delivery.addresses import Networks, Resolve, resolve
@@ -29,6 +29,7 @@ class Outside(NamedTuple):
     public_url: str  # of the service; "" if it is not known
     relay: Relay | None  # None: no mail is sent
     answer_s: float = 10.0  # how long an endpoint that was connected to has for the head of its answer
+    keep_log: timedelta = timedelta(days=365)  # how long it is known what was delivered
 
 
 def outside_of(settings: Settings) -> Outside:
@@ -43,4 +44,5 @@ def outside_of(settings: Settings) -> Outside:
         signing_key=signing_key_of(settings),
         public_url=settings.public_url,
         relay=relay_of(settings, tls),
+        keep_log=timedelta(days=settings.delivery_log_days),
     )

@@ -10,6 +10,7 @@ import structlog
 
 from app.db import Pool
 from app.delivery.escalation import escalate
+from app.delivery.forgetting import forget_deliveries_before
 from app.delivery.mailing import send_mails
 from app.delivery.outside import Outside
 from app.delivery.routing import route
@@ -23,6 +24,7 @@ POLL_S: Final = 1.0
 ENDPOINTS_AT_ONCE: Final = 16
 CONNECTIONS: Final = 5  # none is held while something is being sent
 _PAUSE_AFTER_TROUBLE_S: Final = 1.0
+_FORGET_EVERY_S: Final = 3_600.0
 
 log = structlog.get_logger("trailmatch.delivery")
 
@@ -56,6 +58,7 @@ async def _run(pool: Pool, hints: Hints, outside: Outside) -> None:
                 loops.create_task(_repeat(step, bell), name=step.__name__)
             bell = stack.enter_context(hints.bell("delivery"))
             loops.create_task(_send_webhooks(pool, outside, bell), name="webhooks")
+            loops.create_task(_forget(pool, outside), name="forgetting")
 
 
 async def _send_webhooks(pool: Pool, outside: Outside, bell: Bell) -> None:
@@ -84,6 +87,15 @@ async def _send_webhooks(pool: Pool, outside: Outside, bell: Bell) -> None:
 
     async with asyncio.TaskGroup() as turns:
         await _repeat(start_turn, bell)
+
+
+async def _forget(pool: Pool, outside: Outside) -> None:
+    """Forget every hour what is too old; whatever fails is tried again the next hour."""
+    while True:
+        with _trouble("forgetting"):
+            if forgotten := await forget_deliveries_before(pool, outside.clock() - outside.keep_log):
+                log.info("old deliveries were forgotten", deliveries=forgotten)
+        await asyncio.sleep(_FORGET_EVERY_S)
 
 
 async def _repeat(step: Callable[[], Awaitable[bool]], bell: Bell) -> None:
