@@ -1,8 +1,10 @@
-"""Compile what an evaluation calls, or load it from numba's cache, before the first one has to wait for it."""
+"""Compile what the matcher calls, or load it from numba's cache, before the first pair has to wait for it."""
 
 import numpy as np
 
 from matcher.context import NO_EVENTS, Context, Fittings, History, Incident, fixes_of, pings_from_columns
+from matcher.incidents import Incidents
+from matcher.nearby import Boxes, hold_any
 from matcher.profile import BUILT_IN
 from matcher.weigh import weigh
 
@@ -26,3 +28,5 @@ def warm_up() -> None:
         history = History(fixes_of(pings, fittings.contractor, profile), -_DAY_US * np.arange(_DAYS, 0, -1))
         context = Context(pings, fittings, NO_EVENTS, np.empty(0, np.int64), None, history)
         assert weigh(context, incident, profile).n_pings > 0
+    here, now = np.zeros(1), np.zeros(1, np.int64)
+    assert hold_any(Boxes(here, here, here, here, now, now), Incidents(here, here, here, now, now)).all()

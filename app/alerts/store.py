@@ -33,7 +33,8 @@ async def revise_alerts(connection: Connection, run_id: UUID, findings: list[tup
         for alert, (case, finding) in zip(ids, findings, strict=True)
         if (revision := next_revision(standing.get(alert), finding)) is not None
     ]
-    await _write(connection, run_id, revised)
+    if revised:
+        await _write(connection, run_id, revised)
     for each in revised:
         metrics.ALERTS.labels(each.revision.kind).inc()
     return len(revised)

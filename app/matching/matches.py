@@ -71,11 +71,14 @@ async def write_outcomes(connection: Connection, run_id: UUID, outcomes: list[Ou
 
     The caller holds the rows of `due` of all these pairs, so nobody else writes them now.
     """
-    await _put_matches(connection, run_id, [(o, o.found) for o in outcomes if o.found is not None])
-    await connection.execute(END, [o.match_id for o in outcomes if o.found is None], run_id)
-    await _put_judged(connection, [(o, o.pings) for o in outcomes if o.pings is not None])
-    forgotten = [o.case.pair for o in outcomes if o.pings is None]
-    await connection.execute(FORGET, [p.incident_id for p in forgotten], [p.wearer_id for p in forgotten])
+    if matches := [(o, o.found) for o in outcomes if o.found is not None]:
+        await _put_matches(connection, run_id, matches)
+    if ended := [o.match_id for o in outcomes if o.found is None]:
+        await connection.execute(END, ended, run_id)
+    if judged := [(o, o.pings) for o in outcomes if o.pings is not None]:
+        await _put_judged(connection, judged)
+    if forgotten := [o.case.pair for o in outcomes if o.pings is None]:
+        await connection.execute(FORGET, [p.incident_id for p in forgotten], [p.wearer_id for p in forgotten])
     return await revise_alerts(connection, run_id, [(o.case, _finding(o)) for o in outcomes])
 
 

@@ -11,6 +11,7 @@ from app.pings.payload import Pings
 from app.trails.store import Box, Stretches
 from matcher.incidents import Incidents
 from matcher.join import Between
+from matcher.nearby import Boxes, hold_any
 from matcher.trails import Ints, Longs
 
 # Pieces of a large read: a nation's tags send about three million pings in four hours, 75 MB as arrays.
@@ -22,8 +23,6 @@ APART_US = 600_000_000
 # Degrees of latitude are never shorter than this, nor degrees of longitude at the equator.
 _METRES_A_DEGREE = 110_500.0
 _DAY_US = 86_400_000_000
-# So many pairs of a run and an incident are compared at once, in some megabytes.
-_PAIRS_AT_ONCE = 1_000_000
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -73,8 +72,7 @@ def stretches_about(runs: Runs, incidents: OpenIncidents) -> tuple[Selection, St
 
     A run is widened by the longest gap that a line may bridge, so that the line into a batch and the line out of it are
     there whichever batch, or worker, came first. A run that no incident is near, in time and place, is not read: each
-    line that it brings has one of its pings at an end. Stretches of one device may overlap. Cost: some nanoseconds for
-    each pair of a run and an incident whose time it shares.
+    line that it brings has one of its pings at an end. Stretches of one device may overlap. Cost: as of `hold_any`.
     """
     between = incidents.between()
     gap_us = round(between.max_gap_s * 1e6)
@@ -101,22 +99,17 @@ def _meets_any(stretches: Stretches, incidents: Incidents) -> Bools:
 def _is_near_any(runs: Runs, widened: Stretches, incidents: Incidents, between: Between) -> Bools:
     """Say of each run whether any incident meets its widened time, and lies no further than a line can lead."""
     reach_m = float(incidents.radius_m.max(initial=0.0)) + between.max_gap_s * between.max_speed_mps
-    south_deg, north_deg = runs.south_e7 / 1e7, runs.north_e7 / 1e7
+    west_deg, east_deg, south_deg, north_deg = (column / 1e7 for column in runs[3:])
     lat_margin, lon_margin = _margins(np.maximum(np.abs(south_deg), np.abs(north_deg)), reach_m)
-    middle_deg = (runs.west_e7 / 1e7 + runs.east_e7 / 1e7) / 2
-    half_deg = (runs.east_e7 / 1e7 - runs.west_e7 / 1e7) / 2 + lon_margin
-    is_near = np.zeros(runs.device_id.size, dtype=np.bool_)
-    step = max(1, _PAIRS_AT_ONCE // max(1, incidents.lon_deg.size))
-    for first in range(0, runs.device_id.size, step):
-        some = slice(first, first + step), np.newaxis
-        east_deg = np.abs(incidents.lon_deg - middle_deg[some])
-        meets = (np.minimum(east_deg, 360.0 - east_deg) <= half_deg[some]) & (
-            (incidents.lat_deg >= (south_deg - lat_margin)[some])
-            & (incidents.lat_deg <= (north_deg + lat_margin)[some])
-        )
-        meets &= (incidents.from_us <= widened.to_us[some]) & (incidents.to_us >= widened.from_us[some])
-        is_near[some[0]] = meets.any(axis=1)
-    return is_near
+    boxes = Boxes(
+        (west_deg + east_deg) / 2,
+        (east_deg - west_deg) / 2 + lon_margin,
+        south_deg - lat_margin,
+        north_deg + lat_margin,
+        widened.from_us,
+        widened.to_us,
+    )
+    return hold_any(boxes, incidents)
 
 
 def parts_of(stretches: Stretches, between: Between, days: Longs) -> Iterator[Stretches]:

@@ -67,8 +67,7 @@ def test_a_run_that_no_incident_is_near_is_not_read() -> None:
     assert not is_read(run_at(10.0, 50.0), incidents_at((10.0, 50.0), from_us=DAY_US, to_us=DAY_US))
 
 
-def test_nearness_is_found_in_any_block_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PAIRS_AT_ONCE", 5)
+def test_nearness_is_found_of_each_run_by_itself() -> None:
     incidents = incidents_at((10.0, 50.0), (20.0, 50.0), (30.0, 50.0))
     pings = np.zeros(8, PING)
     pings["device_id"] = np.arange(8)
