@@ -3,8 +3,8 @@
 from typing import Any
 
 EVIDENCE_EXAMPLE: dict[str, Any] = {
-    "schema": 2,
-    "algorithm": "evidence-1",
+    "schema": 3,
+    "algorithm": "evidence-2",
     "rule": "presence",
     "verdict": "present",
     "offence": "BIAD",
@@ -67,6 +67,7 @@ EVIDENCE_EXAMPLE: dict[str, Any] = {
     "chance": {
         "days": 90,
         "as_much": 0,
+        "throughout": 0.163,
         "rate": 0.00336,
         "rate_low": 0.000172,
         "rate_high": 0.0156,

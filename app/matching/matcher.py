@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
@@ -32,6 +33,9 @@ _PAUSE_AFTER_TROUBLE_S = 1.0
 # Pairs weighed for the first time are taken up so few at a time that the next ones need not wait long for them.
 _FIRST_A_CLAIM = 100
 _AGAIN_A_CLAIM = 200
+# How long a thread that computes keeps the interpreter while the event loop waits for it: each of the fifty steps of a
+# request or a match may have to wait so long. Python's own 5 ms would make that a quarter of a second.
+_SWITCH_S = 0.0005
 # While pings wait to be joined, weighing again takes one part in so many of the time: it is news of what is known.
 _PART_AGAIN = 5
 
@@ -56,6 +60,7 @@ class Matcher:
 
     async def run(self, hints: Hints) -> None:
         """Work until cancelled."""
+        sys.setswitchinterval(_SWITCH_S)
         await asyncio.to_thread(warm_up)
         await asyncio.to_thread(warm_up_packing)
         self.is_warm = True

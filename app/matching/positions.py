@@ -131,7 +131,8 @@ class _Stored:
             return NOTHING
         rows = np.concatenate([np.arange(each.start, each.stop) for each in slices])
         fitting = np.repeat([part.fitting for part in parts], [each.stop - each.start for each in slices])
-        return Positions(fitting, *self._values[:, rows])
+        # Not by `[:, rows]`, whose columns are strided: for those every kernel would be compiled anew, for seconds.
+        return Positions(fitting, *np.take(self._values, rows, axis=1))
 
     def _slice(self, part: _Part) -> slice:
         start, end = self._rows.get(part.device_id, (0, 0))
