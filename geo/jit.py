@@ -25,7 +25,19 @@ def kernel(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]
     No fastmath: a kernel gives the same answer with NUMBA_DISABLE_JIT=1, where this returns the function itself.
     Serial: work is spread over threads by the caller, because numba's own threads abort or hang under ours.
     """
-    compiled: Any = numba.njit(nogil=True)(function)
+    return _cached(function, numba.njit(nogil=True)(function))
+
+
+def inlined(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """The same for a small function in a kernel's loop: its instructions stand in the kernel, in place of a call.
+
+    A function that gives several numbers gives them by memory otherwise.
+    """
+    return _cached(function, numba.njit(nogil=True, forceinline=True)(function))
+
+
+def _cached(function: Callable[Arguments, Result], dispatcher: object) -> Callable[Arguments, Result]:
+    compiled: Any = dispatcher
     if CACHE_DIR_VARIABLE in os.environ and compiled is not function:
         # Where `cache=True` puts numba's own.
         compiled._cache = _SharedCache(function)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as said

@@ -3,15 +3,19 @@
 import numpy as np
 
 from matcher.between import Between, line_rule
-from matcher.hits import Hits, no_hits
+from matcher.hits import HIT, Hits, columns_of
 from matcher.incidents import MAX_LAT_DEG, MAX_RADIUS_M, Incidents, check_incidents
-from matcher.index_join import refuse_other_lines, some_room
+from matcher.index_join import FEWEST_HITS, refuse_other_lines
 from matcher.join import space_time_join
-from matcher.lookup import look_up_one
+from matcher.lookup import ASKED, look_up_one
 from matcher.trail_index import TrailIndex
 from matcher.trails import MAX_TIME_US
 
-NONE = no_hits()
+NONE = columns_of(np.empty(0, HIT))
+
+# Numbers of room: 2 MB, for more pings and stretches than towns and days have; what needs more is joined otherwise.
+ROOM = 1 << 18
+IS_TOO_WIDE = ASKED - 1
 
 
 class Arrivals:
@@ -22,30 +26,15 @@ class Arrivals:
 
     def __init__(self, index: TrailIndex, between: Between | None = None) -> None:
         self._index, self._between = index, between
-        self._rule = line_rule(between)
-        refuse_other_lines(index, self._rule)
-        self._incident = Incidents._make(
-            np.zeros(1, np.int64 if name.endswith("_us") else np.float64) for name in Incidents._fields
-        )
-        self._too_wide = np.zeros(1, np.bool_)
-        room = some_room()
-        self._found = room.found
-        self._arguments = (
-            *self._incident,
-            *self._rule,
-            *index.trails,
-            index.first_us,
-            index.last_us,
-            index.tick_bits,
-            index.device_of_block,
-            index.starts,
-            index.entries,
-            *room.stretches,
-            room.pings,
-            room.scratch,
-            self._too_wide,
-            *self._found,
-        )
+        rule = line_rule(between)
+        refuse_other_lines(index, rule)
+        self._room = np.zeros(ASKED + ROOM, np.int64)
+        self._room[2:6] = rule.max_gap_us, index.first_us, index.last_us, index.tick_bits
+        self._floats = self._room.view(np.float64)
+        self._floats[9] = rule.max_speed_mps
+        self._found = np.empty((FEWEST_HITS, len(Hits._fields)), np.int64)
+        columns = (*index.trails[1:], index.device_of_block, index.starts, index.entries)
+        self._arguments = (self._room, *columns, self._found.ravel().view(HIT))
 
     def meet(self, lon_deg: float, lat_deg: float, radius_m: float, from_us: int, to_us: int) -> Hits:
         """Give the hits of one incident, as `matcher.join.space_time_join` gives them for it alone.
@@ -59,15 +48,16 @@ class Arrivals:
             and -MAX_TIME_US <= from_us <= to_us <= MAX_TIME_US
         ):
             check_incidents(_one_incident(lon_deg, lat_deg, radius_m, from_us, to_us))
-        incident = self._incident
-        incident.lon_deg[0], incident.lat_deg[0], incident.radius_m[0] = lon_deg, lat_deg, radius_m
-        incident.from_us[0], incident.to_us[0] = from_us, to_us
+        room, floats = self._room, self._floats
+        room[0], room[1], floats[6], floats[7], floats[8] = from_us, to_us, lon_deg, lat_deg, radius_m
         hits = look_up_one(*self._arguments)
-        if hits == 0 and not self._too_wide[0]:
-            return NONE
         if hits > 0:
-            return Hits._make([column[:hits].copy() for column in self._found])
-        self._too_wide[0] = False
+            # Copied as numbers: copying records takes 2 us.
+            rows = self._found[:hits].copy().ravel().view(HIT)
+            return Hits._make([rows[name] for name in Hits._fields])
+        if hits == 0 and not room[IS_TOO_WIDE]:
+            return NONE
+        room[IS_TOO_WIDE] = 0
         return space_time_join(self._index, _one_incident(lon_deg, lat_deg, radius_m, from_us, to_us), self._between, 1)
 
 

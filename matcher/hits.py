@@ -40,23 +40,6 @@ class Hits(NamedTuple):
     visits: Longs  # (H,) stays: pings inside and stretches, those that touch in time counted as one
 
 
-def no_hits(rows: int = 0) -> Hits:
-    """Make the columns of so many hits, their values not yet set."""
-    return Hits._make(
-        np.empty(rows, dtype=np.float64 if name in METRES_AND_SECONDS else np.int64) for name in Hits._fields
-    )
-
-
-def with_room(found: Hits, hits: int, more: int) -> Hits:
-    """Give the first so many hits with room for so many more after them."""
-    if hits + more <= found.incident.size:
-        return found
-    new = no_hits(2 * hits + more)
-    for column, longer in zip(found, new, strict=True):
-        longer[:hits] = column[:hits]
-    return new
-
-
 METRES_AND_SECONDS = {"closest_m", "near_m", "inside_s"}
 
 # A hit while it is added up, all of it side by side.
@@ -67,5 +50,9 @@ Rows = npt.NDArray[np.void]
 def hits_of(rows: Rows) -> Hits:
     """Sort rows of HIT by incident and device and make columns of them; no two are of one incident and device."""
     # Not rows[order]: for rows of records that takes ten times as long.
-    rows = rows.take(np.argsort(rows["incident"] << 32 | rows["device"]))
+    return columns_of(rows.take(np.argsort(rows["incident"] << 32 | rows["device"])))
+
+
+def columns_of(rows: Rows) -> Hits:
+    """Make columns of rows of HIT that are sorted."""
     return Hits._make(np.ascontiguousarray(rows[name]) for name in Hits._fields)

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.jit import kernel
+from geo.plane import FULL_TURN_E7, HALF_TURN_E7, Plane, plane_at
 from geo.wgs84 import ECCENTRICITY_SQUARED, SEMI_MAJOR_M
 from matcher.incidents import Incidents, check_incidents
-from matcher.lines import FULL_TURN_E7, HALF_TURN_E7
 from matcher.trails import E7_PER_DEGREE
 
 Floats = npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ BOX_MARGIN_E7 = 2
 # What is beyond this on the other side of the antimeridian no line reaches.
 FARTHEST_E7 = 2**31 - 1
 
-# A circle in its window, in one line of the cache.
+# A circle in its window and the plane about it, in two lines of the cache.
 CIRCLE = np.dtype(
     [
         ("west_e7", "i4"),  # a box that surely holds the circle
@@ -65,11 +65,10 @@ CIRCLE = np.dtype(
         ("north_e7", "i4"),
         ("from_us", "i8"),
         ("to_us", "i8"),
-        ("lon_deg", "f8"),
-        ("lat_deg", "f8"),
         ("radius_m", "f8"),
         ("incident", "i4"),
         ("half_lon_e7", "i4"),
+        *((name, "f8") for name in Plane._fields),
     ]
 )
 # What of a circle lies in a block and a slot, in 256ths of these (rows of cells in 128ths), so that most circles that a
@@ -155,11 +154,23 @@ def _circles(incidents: Incidents, half_lon_e7: Floats, half_lat_e7: Floats) -> 
     circles["west_e7"] = np.clip(np.floor(turned_e7 - half_lon_e7[row]), -FARTHEST_E7, FARTHEST_E7)
     circles["east_e7"] = np.clip(np.ceil(turned_e7 + half_lon_e7[row]), -FARTHEST_E7, FARTHEST_E7)
     circles["south_e7"], circles["north_e7"] = np.floor(lat_e7 - half_lat_e7)[row], np.ceil(lat_e7 + half_lat_e7)[row]
-    for name, column in incidents._asdict().items():
-        circles[name] = column[row]
+    for name in ("radius_m", "from_us", "to_us"):
+        circles[name] = getattr(incidents, name)[row]
     circles["incident"] = row
+    _put_planes(incidents, circles)
     circles["half_lon_e7"] = np.ceil(half_lon_e7[row])
     return circles
+
+
+@kernel
+def _put_planes(incidents: Incidents, circles: Records) -> None:
+    for row in range(circles.size):
+        circle = circles[row]
+        plane = plane_at(incidents.lon_deg[circle["incident"]], incidents.lat_deg[circle["incident"]])
+        circle["lon_e7"], circle["lat_e7"] = plane.lon_e7, plane.lat_e7
+        circle["east0_m"], circle["east1_m"], circle["east2_m"] = plane.east0_m, plane.east1_m, plane.east2_m
+        circle["north0_m"], circle["north1_m"], circle["north2_m"] = plane.north0_m, plane.north1_m, plane.north2_m
+        circle["turn0_rad"], circle["turn1_rad"] = plane.turn0_rad, plane.turn1_rad
 
 
 def _tables(circles: Records, kind_of: Longs, kinds: Longs) -> Tables:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.hits import Hits, no_hits, with_room
+from matcher.hits import HIT, Hits, Rows, columns_of
 from matcher.incidents import Incidents, check_incidents
 from matcher.lines import LineRule
 from matcher.lookup import Flags, Longs, Stretches, look_up
@@ -18,6 +18,8 @@ PART_INCIDENTS = 128
 FEWEST_STRETCHES = 1 << 13
 FEWEST_PINGS = 1 << 17
 FEWEST_HITS = 1 << 12
+
+NO_ROWS = np.empty(0, HIT)
 
 
 def join_indexed(index: TrailIndex, incidents: Incidents, rule: LineRule, threads: int) -> tuple[Hits, Flags]:
@@ -34,7 +36,7 @@ def join_indexed(index: TrailIndex, incidents: Incidents, rule: LineRule, thread
     size = incidents.lon_deg.size
     too_wide = np.zeros(size, dtype=np.bool_)
     starts = range(0, size, PART_INCIDENTS)
-    parts, waiting = [no_hits()] * len(starts), iter(enumerate(starts))
+    parts, waiting = [NO_ROWS] * len(starts), iter(enumerate(starts))
 
     def work() -> None:
         room = some_room()
@@ -50,7 +52,7 @@ def join_indexed(index: TrailIndex, incidents: Incidents, rule: LineRule, thread
             work()
             for other in others:
                 other.result()
-    return Hits._make(np.concatenate(columns) for columns in zip(no_hits(), *parts, strict=True)), too_wide
+    return columns_of(np.concatenate([NO_ROWS, *parts])), too_wide
 
 
 def refuse_other_lines(index: TrailIndex, rule: LineRule) -> None:
@@ -66,18 +68,18 @@ class Room(NamedTuple):
     stretches: Stretches
     pings: Longs
     scratch: Longs
-    found: Hits
+    found: Rows
 
 
 def some_room() -> Room:
     """Make room for a block of incidents of towns and days."""
     pings, scratch = (np.empty(FEWEST_PINGS, np.int64) for _ in range(2))
-    return Room(_room_for_stretches(FEWEST_STRETCHES), pings, scratch, no_hits(FEWEST_HITS))
+    return Room(_room_for_stretches(FEWEST_STRETCHES), pings, scratch, np.empty(FEWEST_HITS, HIT))
 
 
 def _look_up(
     index: TrailIndex, incidents: Incidents, rule: LineRule, first: int, end: int, room: Room, too_wide: Flags
-) -> tuple[Hits, Room]:
+) -> tuple[Rows, Room]:
     """The hits of the incidents of [first, end), and the room, which has grown if it had to."""
     at, hits = first, 0
     while True:
@@ -85,12 +87,13 @@ def _look_up(
             index, incidents, rule, at, end, room.stretches, room.pings, room.scratch, room.found, hits, too_wide
         )
         if at == end:
-            return Hits._make(column[:hits].copy() for column in room.found), room
+            return room.found[:hits].copy(), room
         if stretches > room.stretches.incident.size:
             room = room._replace(stretches=_room_for_stretches(2 * stretches))
         if pings > room.pings.size:
             room = room._replace(pings=np.empty(2 * pings, np.int64), scratch=np.empty(2 * pings, np.int64))
-        room = room._replace(found=with_room(room.found, hits, more_hits))
+        if hits + more_hits > room.found.size:
+            room = room._replace(found=np.concatenate([room.found[:hits], np.empty(hits + more_hits, HIT)]))
 
 
 def _room_for_stretches(size: int) -> Stretches:

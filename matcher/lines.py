@@ -3,13 +3,8 @@
 from typing import NamedTuple
 
 from geo.jit import kernel
+from geo.plane import E7_PER_DEGREE, shorter_way_e7
 from geo.wgs84 import distance_m
-from matcher.trails import E7_PER_DEGREE
-
-HALF_TURN_E7 = 180 * E7_PER_DEGREE
-FULL_TURN_E7 = 360 * E7_PER_DEGREE
-
-Line = tuple[int, int, int, int, int, int]  # longitude, latitude, time of the one ping and of the other
 
 MOST_M_AN_E7 = 0.0112
 
@@ -25,16 +20,6 @@ class LineRule(NamedTuple):
 
     max_gap_us: int
     max_speed_mps: float
-
-
-@kernel
-def shorter_way_e7(lon_e7: float) -> float:
-    """Bring a difference of two longitudes into [-180, 180] degrees."""
-    if lon_e7 > HALF_TURN_E7:
-        return lon_e7 - FULL_TURN_E7
-    if lon_e7 < -HALF_TURN_E7:
-        return lon_e7 + FULL_TURN_E7
-    return lon_e7
 
 
 @kernel

@@ -11,14 +11,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geo.jit import kernel
+from geo.jit import inlined, kernel
+from geo.plane import FULL_TURN_E7, HALF_TURN_E7, Plane, place_in, plane_at
+from geo.uncounted import uncounted
 from geo.wgs84 import ECCENTRICITY_SQUARED, RADIANS_PER_DEGREE, SEMI_MAJOR_M
-from matcher.hits import Hits
 from matcher.incidents import Incidents
 from matcher.index import BOX_MARGIN_E7
-from matcher.lines import FULL_TURN_E7, HALF_TURN_E7, MOST_M_AN_E7, LineRule
+from matcher.lines import MOST_M_AN_E7, LineRule, is_too_fast
 from matcher.runs import sort_runs
-from matcher.totals import NOTHING, plane_about, slack_m, with_line, with_ping
+from matcher.totals import NOTHING, Total, put_total, with_line, with_ping
 from matcher.trail_index import BLOCK_BITS, CELL_BITS, REACH_E7, SLOT_BITS, TrailIndex, bits_of, bucket_of_cell
 from matcher.trails import E7_PER_DEGREE, Trails
 
@@ -26,6 +27,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Records = npt.NDArray[np.void]
 
 BLOCK_INCIDENTS = 128
 
@@ -33,6 +35,10 @@ BLOCK_INCIDENTS = 128
 # the scan: a look at a cell takes as long as reading so many pings, and so does an entry that is read in vain.
 PINGS_A_CELL = 16
 FEWEST_PINGS = 1 << 20
+
+# What is asked about one incident: from_us, to_us; max_gap_us; first_us, last_us, tick_bits of the index; as floats
+# longitude, latitude, radius; max_speed_mps; and in answer, whether it should be scanned.
+ASKED = 11
 
 
 class Stretches(NamedTuple):
@@ -54,7 +60,7 @@ def look_up(
     stretches: Stretches,
     pings: Longs,
     scratch: Longs,
-    found: Hits,
+    found: Records,
     hits: int,
     too_wide: Flags,
 ) -> tuple[int, int, int, int, int]:
@@ -71,7 +77,7 @@ def look_up(
         if block_end == at:
             return at, hits, n, entries, 0
         candidates = name_pings(index, incidents, rule, at, block_end, stretches, n, pings, ends)
-        if found.incident.size - hits < candidates:
+        if found.size - hits < candidates:
             return at, hits, 0, 0, candidates
         hits = add_up(index, incidents, rule, at, block_end, pings, scratch, ends, found, hits)
         at = block_end
@@ -155,7 +161,8 @@ def name_pings(
 
     The candidates of incident first + k end before ends[k]. Returns how many there are.
     """
-    lat_deg, radius_m, from_us, to_us = incidents.lat_deg, incidents.radius_m, incidents.from_us, incidents.to_us
+    lon_deg, lat_deg, radius_m = incidents.lon_deg, incidents.lat_deg, incidents.radius_m
+    from_us, to_us = incidents.from_us, incidents.to_us
     named, lons_e7, stretch_start, stretch_end = stretches.incident, stretches.lon_e7, stretches.start, stretches.end
     entries, tick_bits, first_tick = index.entries, index.tick_bits, index.first_us >> index.tick_bits
     reach_e7 = REACH_E7 if rule.max_gap_us else 0
@@ -167,12 +174,13 @@ def name_pings(
             read |= there[k, 3]
     candidates, stretch = 0, 0 if read >= 0 else n
     for i in range(first, end):
-        plane = plane_about(lat_deg[i], radius_m[i])
+        plane = plane_at(lon_deg[i], lat_deg[i])
         # An entry is within the reach in both directions of a place in the circle; at most half as long again is what
         # is as many degrees of longitude further from the pole.
         reach_m = radius_m[i] + 2 * reach_e7 * MOST_M_AN_E7
-        limit_m = reach_m + slack_m(reach_m)
-        limit_m2, lat_e7 = limit_m * limit_m, lat_deg[i] * E7_PER_DEGREE
+        # More than what the terms left out come to at 100 km.
+        limit_m = reach_m * (1 + 1e-4) + 0.01
+        limit_m2, lat_e7 = limit_m * limit_m, plane.lat_e7
         start_tick = (max(from_us[i], index.first_us) >> tick_bits) - first_tick
         end_tick = (min(to_us[i] + rule.max_gap_us, index.last_us) >> tick_bits) - first_tick
         while stretch < n and named[stretch] == i:
@@ -181,8 +189,8 @@ def name_pings(
             there = entries[stretch_start[stretch] : stretch_end[stretch]]
             for k in range(there.shape[0]):
                 north_e7 = there[k, 1] - lat_e7
-                x_m = (plane.east_m + plane.east_more_m * north_e7) * (there[k, 0] - lon_e7)
-                y_m = (plane.north_m + plane.north_more_m * north_e7) * north_e7
+                x_m = (plane.east0_m + plane.east1_m * north_e7) * (there[k, 0] - lon_e7)
+                y_m = (plane.north0_m + plane.north1_m * north_e7) * north_e7
                 pings[candidates] = there[k, 3]
                 # Written in any case and kept only if near: a branch would be foreseen wrongly too often.
                 is_timely = (start_tick <= there[k, 2]) & (there[k, 2] <= end_tick)
@@ -202,58 +210,82 @@ def add_up(
     pings: Longs,
     scratch: Longs,
     ends: Longs,
-    found: Hits,
+    found: Records,
     hits: int,
 ) -> int:
     """Test candidates exactly, in the order of devices and times, and add up what is inside; the new number of hits."""
-    times, lons, lats, starts = (
-        index.trails.fixed_at_us,
-        index.trails.lon_e7,
-        index.trails.lat_e7,
-        index.trails.starts,
-    )
+    trails, starts, pings = index.trails, index.trails.starts, uncounted(pings)
+    columns = uncounted(trails.fixed_at_us), uncounted(trails.lon_e7), uncounted(trails.lat_e7)
     lon_deg, lat_deg, radius_m = incidents.lon_deg, incidents.lat_deg, incidents.radius_m
     from_us, to_us, device_of_block = incidents.from_us, incidents.to_us, index.device_of_block
-    longs = (found.incident, found.device, found.n_pings, found.first_us, found.last_us, found.closest_us)
-    others = (found.near_us, found.enter_us, found.leave_us, found.visits)
-    metres_and_seconds = (found.closest_m, found.near_m, found.inside_s)
-    max_gap_us, max_speed_mps = rule.max_gap_us, rule.max_speed_mps
     # Read once before they are needed, as the entries were; all that are named are in time.
     at, named = 0, 0
     for k in range(ends[end - first - 1]):
         ping = pings[k]
-        named += (times[ping] <= index.last_us) & (lons[ping] <= HALF_TURN_E7) & (lats[ping] <= HALF_TURN_E7)
+        named += (columns[0][ping] <= index.last_us) & (columns[1][ping] <= HALF_TURN_E7)
+        named += columns[2][ping] <= HALF_TURN_E7
     for i in range(first, end if named else first):
-        candidates_end, plane = ends[i - first], plane_about(lat_deg[i], radius_m[i])
-        circle = (lon_deg[i], lat_deg[i], radius_m[i])
-        window = (from_us[i], to_us[i])
+        candidates_end, plane = ends[i - first], plane_at(lon_deg[i], lat_deg[i])
         if candidates_end - at > 1:
             sort_runs(pings, scratch, at, candidates_end)
         while at < candidates_end:
             device = device_of_block[pings[at] >> BLOCK_BITS]
             while starts[device + 1] <= pings[at]:
                 device += 1
-            trail_start, trail_end, last, total = starts[device], starts[device + 1], -1, NOTHING
-            while at < candidates_end and pings[at] < trail_end:
-                ping = pings[at]
-                at += 1
-                if ping == last:
-                    continue
-                last, time_us = ping, times[ping]
-                before_us = times[ping - 1] if ping > trail_start else time_us
-                if 0 < time_us - before_us <= max_gap_us:
-                    line = (lons[ping - 1], lats[ping - 1], before_us, lons[ping], lats[ping], time_us)
-                    total = with_line(total, line, circle, window, plane, max_speed_mps)
-                total = with_ping(total, time_us, lons[ping], lats[ping], circle, window, plane)
+            at, total = _add_device(
+                columns,
+                (starts[device], starts[device + 1]),
+                pings,
+                at,
+                candidates_end,
+                plane,
+                radius_m[i],
+                (from_us[i], to_us[i]),
+                rule,
+            )
             if total.visits:
-                longs[0][hits], longs[1][hits], longs[2][hits] = i, device, total.n_pings
-                longs[3][hits], longs[4][hits], longs[5][hits] = total.first_us, total.last_us, total.closest_us
-                others[0][hits], others[1][hits], others[2][hits] = total.near_us, total.enter_us, total.leave_us
-                others[3][hits] = total.visits
-                metres_and_seconds[0][hits], metres_and_seconds[1][hits] = total.closest_m, total.near_m
-                metres_and_seconds[2][hits] = total.inside_s
+                put_total(found[hits], i, device, total)
                 hits += 1
     return hits
+
+
+@inlined
+def _add_device(
+    columns: tuple[Longs, Ints, Ints],
+    trail: tuple[int, int],
+    pings: Longs,
+    at: int,
+    end: int,
+    plane: Plane,
+    radius_m: float,
+    window: tuple[int, int],
+    rule: LineRule,
+) -> tuple[int, Total]:
+    """What the candidates from `at` on come to that are of one trail (its first ping and its end), and where they end.
+
+    `columns` are times, longitudes and latitudes.
+    """
+    times, lons, lats = columns
+    total, last, place = NOTHING, -1, (0.0, 0.0, 0.0)
+    while at < end and pings[at] < trail[1]:
+        ping, at = pings[at], at + 1
+        if ping == last:
+            continue
+        before, start, time_us = max(ping - 1, trail[0]), place, times[ping]
+        place = place_in(plane, lons[ping], lats[ping])
+        gap_us = time_us - times[before]
+        if (
+            0 < gap_us <= rule.max_gap_us
+            and times[before] <= window[1]
+            and not is_too_fast(lons[before], lats[before], lons[ping], lats[ping], gap_us, rule.max_speed_mps)
+        ):
+            if last != before:
+                start = place_in(plane, lons[before], lats[before])
+            total = with_line(total, start, place, (times[before], time_us), radius_m, window)
+        if window[0] <= time_us <= window[1] and place[2] <= radius_m:
+            total = with_ping(total, time_us, place[2])
+        last = ping
+    return at, total
 
 
 @kernel
@@ -278,68 +310,36 @@ def _columns(lon_e7: float, half_lon_e7: float) -> tuple[int, int]:
 
 @kernel
 def look_up_one(
-    lon_deg: Floats,
-    lat_deg: Floats,
-    radius_m: Floats,
-    from_us: Longs,
-    to_us: Longs,
-    max_gap_us: int,
-    max_speed_mps: float,
-    device_id: Longs,
+    room: Longs,
     trail_starts: Longs,
     fixed_at_us: Longs,
     lon_e7: Ints,
     lat_e7: Ints,
-    first_us: int,
-    last_us: int,
-    tick_bits: int,
     device_of_block: Ints,
     starts: Ints,
     entries: Ints,
-    named: Ints,
-    there_e7: Floats,
-    stretch_start: Ints,
-    stretch_end: Ints,
-    pings: Longs,
-    scratch: Longs,
-    too_wide: Flags,
-    incident: Longs,
-    device: Longs,
-    n_pings: Longs,
-    first_ping_us: Longs,
-    last_ping_us: Longs,
-    closest_m: Floats,
-    closest_us: Longs,
-    near_m: Floats,
-    near_us: Longs,
-    enter_us: Longs,
-    leave_us: Longs,
-    inside_s: Floats,
-    visits: Longs,
+    found: Records,
 ) -> int:
-    """`look_up` for the first incident alone; the number of its hits, less than nothing if room is lacking.
+    """`look_up` for one incident; the number of its hits, less than nothing if room is lacking.
 
-    The arrays come one by one: given in tuples to a compiled function from Python, each costs 0.34 us and not 0.06.
+    `room` begins with what is asked, in the order of `ASKED`; all else is put there. Few arguments and no tuples,
+    because from Python each array costs 0.09 us, and 0.34 in a tuple.
     """
-    rule = LineRule(max_gap_us, max_speed_mps)
-    trails = Trails(device_id, trail_starts, fixed_at_us, lon_e7, lat_e7)
-    index = TrailIndex(trails, rule, first_us, last_us, tick_bits, device_of_block, starts, entries)
-    incidents = Incidents(lon_deg, lat_deg, radius_m, from_us, to_us)
-    stretches = Stretches(named, there_e7, stretch_start, stretch_end)
-    found = Hits(
-        incident,
-        device,
-        n_pings,
-        first_ping_us,
-        last_ping_us,
-        closest_m,
-        closest_us,
-        near_m,
-        near_us,
-        enter_us,
-        leave_us,
-        inside_s,
-        visits,
+    asked, floats = room[:ASKED], room[:ASKED].view(np.float64)
+    rule = LineRule(asked[2], floats[9])
+    trails = Trails(trail_starts, trail_starts, fixed_at_us, lon_e7, lat_e7)  # ids of devices are not looked at
+    index = TrailIndex(trails, rule, asked[3], asked[4], asked[5], device_of_block, starts, entries)
+    incidents = Incidents(floats[6:7], floats[7:8], floats[8:9], asked[:1], asked[1:2])
+    too_wide = room[10:ASKED].view(np.bool_)[:1]
+    # Of the room a tenth is for the stretches, 20 bytes of it for each, the rest for pings.
+    places = (room.size - ASKED) // 30
+    at = ASKED + 3 * places
+    ints = room[ASKED + places : at].view(np.int32)
+    stretches = Stretches(
+        ints[:places], room[ASKED : ASKED + places].view(np.float64), ints[places : 2 * places], ints[2 * places :]
     )
-    done, hits, _, _, _ = look_up(index, incidents, rule, 0, 1, stretches, pings, scratch, found, 0, too_wide)
+    half = at + (room.size - at) // 2
+    done, hits, _, _, _ = look_up(
+        index, incidents, rule, 0, 1, stretches, room[at:half], room[half:], found, 0, too_wide
+    )
     return hits if done == 1 else -1

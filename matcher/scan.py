@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geo.jit import kernel
+from geo.jit import inlined, kernel
+from geo.plane import HALF_TURN_E7, shorter_way_e7
 from geo.uncounted import uncounted
 from matcher.hits import HIT, Rows
 from matcher.index import (
@@ -26,7 +27,7 @@ from matcher.index import (
     part_of_block,
 )
 from matcher.kernels import add_stays
-from matcher.lines import HALF_TURN_E7, LineRule, shorter_way_e7, stray_e7
+from matcher.lines import LineRule, stray_e7
 from matcher.trails import E7_PER_DEGREE, MAX_TIME_US, Trails, refuse_trails
 
 Longs = npt.NDArray[np.int64]
@@ -133,7 +134,7 @@ def scan(
     return device, first, hits, 0
 
 
-@kernel
+@inlined
 def _scan_trail(
     pings: Pings, tables: Tables, rule: LineRule, room: Room, hits: int, trail: tuple[int, int, int], first: int
 ) -> tuple[int, int, int]:
@@ -165,7 +166,7 @@ def _scan_trail(
     return first, hits, 0
 
 
-@kernel
+@inlined
 def _box_of(pings: Pings, run: tuple[int, int, int], is_whole: bool) -> tuple[Box, bool]:
     """The box of the pings of a run, and whether they are as `Trails` says.
 
@@ -182,7 +183,7 @@ def _box_of(pings: Pings, run: tuple[int, int, int], is_whole: bool) -> tuple[Bo
     return box, is_rising and times[max(first - 1, begin)] <= times[first] and _is_in_range(box)
 
 
-@kernel
+@inlined
 def _add_circles(
     pings: Pings,
     circles: Records,
@@ -231,7 +232,7 @@ def _box_of_many(times: Longs, lons: Ints, lats: Ints) -> tuple[Box, bool]:
     return (int(west), int(east), int(south), int(north), int(times[0]), int(times[RUN_PINGS - 1])), steps_back == 0
 
 
-@kernel
+@inlined
 def _sides(circle: np.void, margins: tuple[int, int]) -> Sides:
     """The box of a circle, widened; of the type of the columns it is compared with."""
     return (
@@ -285,7 +286,7 @@ def _bends(lons: Ints, lats: Ints, lon_e7: int, lat_e7: int) -> tuple[int, int]:
     return math.ceil(stray_lon_e7), math.ceil(stray_lat_e7)
 
 
-@kernel
+@inlined
 def _box_of_few(times: Longs, lons: Ints, lats: Ints) -> tuple[Box, bool]:
     """The same for fewer pings."""
     west, east, south, north = lons[0], lons[0], lats[0], lats[0]
@@ -297,7 +298,7 @@ def _box_of_few(times: Longs, lons: Ints, lats: Ints) -> tuple[Box, bool]:
     return (int(west), int(east), int(south), int(north), int(times[0]), int(times[-1])), is_sound
 
 
-@kernel
+@inlined
 def _with_line(box: Box, time_us: int, lon_e7: int, lat_e7: int, is_single: bool) -> Box:
     """A box that also holds the lines between its pings, and the line to its first from one before.
 
@@ -319,7 +320,7 @@ def _with_line(box: Box, time_us: int, lon_e7: int, lat_e7: int, is_single: bool
     )
 
 
-@kernel
+@inlined
 def _widened(box: Box) -> Box:
     """A box with as much about it as the lines between its pings may bend."""
     west, east, south, north, start_us, end_us = box
@@ -328,7 +329,7 @@ def _widened(box: Box) -> Box:
     return (west - lon_margin_e7, east + lon_margin_e7, south - lat_margin_e7, north + lat_margin_e7, start_us, end_us)
 
 
-@kernel
+@inlined
 def _is_in_range(box: Box) -> bool:
     west, east, south, north, start_us, end_us = box
     return (
@@ -341,7 +342,7 @@ def _is_in_range(box: Box) -> bool:
     )
 
 
-@kernel
+@inlined
 def _name_all(box: Box, tables: Tables, named: Ints, is_single: bool) -> int:
     """Name the circles that may meet a box; returns their number, -1 if the box is too large to look up."""
     if box[1] - box[0] > HALF_TURN_E7 and not is_single:
@@ -359,19 +360,19 @@ def _name_all(box: Box, tables: Tables, named: Ints, is_single: bool) -> int:
     return n
 
 
-@kernel
+@inlined
 def _looks(box: Box, level: np.void) -> Looks:
     columns, rows, slot = level["cell_bits"] + COLUMN_BITS, level["cell_bits"] + ROW_BITS, level["slot_bits"]
     return (box[0] >> columns, box[1] >> columns, box[2] >> rows, box[3] >> rows, box[4] >> slot, box[5] >> slot)
 
 
-@kernel
+@inlined
 def _count(looks: Looks) -> int:
     x0, x1, y0, y1, slot0, slot1 = looks
     return (1 + x1 - x0) * (1 + y1 - y0) * (1 + slot1 - slot0)
 
 
-@kernel
+@inlined
 def _name(box: Box, looks: Looks, level: np.void, buckets: Records, entries: Records, named: Ints, n: int) -> int:
     """Name the circles of a level that may meet a box, each once, after the n named so far; returns the new n."""
     x0, x1, y0, y1, slot0, slot1 = looks

@@ -1,35 +1,18 @@
 """What the pings and lines of one device come to that are inside one incident, added up one by one in order of time.
 
-Only numbers go in and out: a call that takes arrays costs more than the sum itself. The exact metric of geo.wgs84 is
-asked only where the plane about the incident, whose error is bounded, leaves a doubt: near the edge, and where a ping
-or line may be the nearest so far. The answer is the same to the last bit.
+Every form of the join adds up here, so that they agree to the last bit.
 """
 
 import math
 from typing import NamedTuple
 
-from geo.jit import kernel
-from geo.wgs84 import ECCENTRICITY_SQUARED, RADIANS_PER_DEGREE, SEMI_MAJOR_M, distance_m
+import numpy as np
+
+from geo.jit import inlined
+from geo.plane import Place
 from matcher.hits import NO_TIME_US
-from matcher.kernels import Circle, Stay, stay_on_line, with_stay
-from matcher.lines import MOST_M_AN_E7, Line, shorter_way_e7
-from matcher.trails import E7_PER_DEGREE
 
 Window = tuple[int, int]
-
-# Lines whose ends are further off than this together are tested without a look in the plane about the incident.
-NEARBY_M = 20_000.0
-
-
-class Plane(NamedTuple):
-    """The plane about an incident: how long 1e-7 degrees are there, and by how much that may be wrong."""
-
-    east_m: float  # of longitude
-    east_more_m: float  # and how much longer for each 1e-7 degrees further north
-    north_m: float  # of latitude
-    north_more_m: float
-    tangent: float  # of the latitude, not under 0
-    slack_m: float  # more than its distances of up to the radius may differ from geo.wgs84's
 
 
 class Total(NamedTuple):
@@ -51,25 +34,10 @@ class Total(NamedTuple):
 NOTHING = Total(0, NO_TIME_US, NO_TIME_US, math.inf, NO_TIME_US, math.inf, NO_TIME_US, 0, 0, 0.0, 0)
 
 
-@kernel
-def with_ping(
-    total: Total, time_us: int, lon_e7: int, lat_e7: int, circle: Circle, window: Window, plane: Plane
-) -> Total:
-    """Add a ping, if it is inside.
-
-    The exact distance is asked only where the plane about the incident, whose error is less than its slack, leaves a
-    doubt: near the edge, and where the ping may be the closest.
-    """
-    radius_m, slack_m = circle[2], plane.slack_m
-    x_m, y_m = _offset_m(plane, circle, lon_e7, lat_e7)
-    away_m = math.sqrt(x_m * x_m + y_m * y_m)
-    if not window[0] <= time_us <= window[1] or away_m > radius_m + slack_m:
-        return total
-    if away_m <= total.closest_m + slack_m or away_m > radius_m - slack_m:
-        away_m = distance_m(circle[0], circle[1], lon_e7 / E7_PER_DEGREE, lat_e7 / E7_PER_DEGREE)
-        if away_m > radius_m:
-            return total
-    visits, enter_us, leave_us = with_stay(total.visits, total.enter_us, total.leave_us, time_us, time_us)
+@inlined
+def with_ping(total: Total, time_us: int, away_m: float) -> Total:
+    """Add a ping that is inside."""
+    visits, enter_us, leave_us = _with_stay(total.visits, total.enter_us, total.leave_us, time_us, time_us)
     is_closest, is_nearest = away_m < total.closest_m, away_m < total.near_m
     return Total(
         total.n_pings + 1,
@@ -86,15 +54,44 @@ def with_ping(
     )
 
 
-@kernel
-def with_line(total: Total, line: Line, circle: Circle, window: Window, plane: Plane, max_speed_mps: float) -> Total:
-    """Add the stretch of a line that is inside, if there is one."""
-    if line[5] < window[0] or line[2] > window[1]:
+@inlined
+def with_line(total: Total, start: Place, end: Place, times: Window, radius_m: float, window: Window) -> Total:
+    """Add the stretch of a line that lies within radius and window, if there is one; `times` are those of its ends."""
+    x_m, y_m, start_m = start
+    # By the rule for pings and not by the plane's rounding, so that a stretch reaches the ping that lies inside.
+    starts_inside, ends_inside = start_m <= radius_m, end[2] <= radius_m
+    along_x_m, along_y_m = end[0] - x_m, end[1] - y_m
+    squared_m2 = along_x_m * along_x_m + along_y_m * along_y_m
+    # The foot of the perpendicular, as a part of the line's length, and the square of how long that is; both times
+    # `squared_m2`. Not the roots of the quadratic: those cancel on a long line.
+    foot_m2 = -(x_m * along_x_m + y_m * along_y_m)
+    across_m2 = x_m * along_y_m - y_m * along_x_m
+    passes_m4 = across_m2 * across_m2
+    if not (starts_inside or ends_inside) and (
+        foot_m2 <= 0 or foot_m2 >= squared_m2 or passes_m4 > radius_m * radius_m * squared_m2
+    ):
         return total
-    is_inside, enter_us, leave_us, near_us, near_m = _stay(line, circle, window, plane, max_speed_mps, total.near_m)
-    if not is_inside:
+    start_us, end_us = times
+    enter_us, leave_us = start_us, end_us
+    if not (starts_inside and ends_inside):
+        half = math.sqrt(max(radius_m * radius_m * squared_m2 - passes_m4, 0.0))
+        if not starts_inside:
+            enter_us += _part_us(foot_m2 - half, squared_m2, end_us - start_us)
+        if not ends_inside:
+            leave_us = start_us + _part_us(foot_m2 + half, squared_m2, end_us - start_us)
+    enter_us, leave_us = max(enter_us, window[0]), min(leave_us, window[1])
+    if leave_us < enter_us:
         return total
-    visits, first_us, last_us = with_stay(total.visits, total.enter_us, total.leave_us, enter_us, leave_us)
+    near_m, near_us = math.inf, enter_us
+    # A ping inside speaks for itself, with its own rounding; and no place on a line is nearer than its foot.
+    if passes_m4 < total.near_m * total.near_m * squared_m2:
+        near_us = min(max(start_us + _part_us(foot_m2, squared_m2, end_us - start_us), enter_us), leave_us)
+        if not ((near_us == start_us and starts_inside) or (near_us == end_us and ends_inside)):
+            part = (near_us - start_us) / (end_us - start_us)
+            near_x_m, near_y_m = x_m + part * along_x_m, y_m + part * along_y_m
+            # Not math.hypot: Python's and the compiled one differ in the last bit.
+            near_m = math.sqrt(near_x_m * near_x_m + near_y_m * near_y_m)
+    visits, first_us, last_us = _with_stay(total.visits, total.enter_us, total.leave_us, enter_us, leave_us)
     is_nearest = near_m < total.near_m
     return Total(
         total.n_pings,
@@ -111,63 +108,44 @@ def with_line(total: Total, line: Line, circle: Circle, window: Window, plane: P
     )
 
 
-@kernel
-def _stay(line: Line, circle: Circle, window: Window, plane: Plane, max_speed_mps: float, near_m: float) -> Stay:
-    """As `stay_on_line`, but no distance where that is no less than near_m for sure.
-
-    That most lines lie wholly inside or outside is seen in the plane about the incident, where no sine has to be taken.
-    """
-    lon0_e7, lat0_e7, start_us, lon1_e7, lat1_e7, end_us = line
-    slack_m = plane.slack_m
-    x0_m, y0_m = _offset_m(plane, circle, lon0_e7, lat0_e7)
-    x1_m, y1_m = _offset_m(plane, circle, lon1_e7, lat1_e7)
-    start_m, end_m = math.sqrt(x0_m * x0_m + y0_m * y0_m), math.sqrt(x1_m * x1_m + y1_m * y1_m)
-    along_m = math.sqrt((x1_m - x0_m) * (x1_m - x0_m) + (y1_m - y0_m) * (y1_m - y0_m))
-    # Not nearer than this: half of what the way by the incident is longer than the line. The plane of `stay_on_line` is
-    # turned at each place by up to half the convergence of the meridians, which can make the line as much longer.
-    both_m = start_m + end_m
-    least_m = (both_m - along_m) / 2 - both_m * both_m / SEMI_MAJOR_M * (1 + plane.tangent) - slack_m
-    if both_m < NEARBY_M and least_m > circle[2]:
-        return False, 0, 0, 0, math.inf
-    gap_s = (end_us - start_us) / 1e6
-    sides_e7 = abs(shorter_way_e7(lon1_e7 - float(lon0_e7))) + abs(lat1_e7 - float(lat0_e7))
-    is_slow = MOST_M_AN_E7 * sides_e7 <= max_speed_mps * gap_s
-    if max(start_m, end_m) <= circle[2] - slack_m and least_m >= near_m and is_slow:
-        return True, max(start_us, window[0]), min(end_us, window[1]), start_us, math.inf
-    return stay_on_line(line, circle, window[0], window[1], max_speed_mps)
+@inlined
+def _part_us(part_m2: float, whole_m2: float, gap_us: int) -> int:
+    """So much of a line's time, from nothing to all of it."""
+    return math.floor(min(max(part_m2 / whole_m2, 0.0), 1.0) * gap_us + 0.5)
 
 
-@kernel
-def plane_about(lat_deg: float, radius_m: float) -> Plane:
-    """The plane about a place at this latitude, for a circle of this radius.
+@inlined
+def _with_stay(visits: int, enter_us: int, leave_us: int, from_us: int, to_us: int) -> tuple[int, int, int]:
+    """Visits, first and last moment inside, with one more stay that begins no earlier than any before it."""
+    if visits == 0:
+        return 1, from_us, to_us
+    return visits + (from_us > leave_us), enter_us, max(leave_us, to_us)
 
-    Like geo.wgs84 by the radii of curvature at the mean latitude of two places, but as the first terms of a series
-    about the latitude of one: of M and N cos(lat) the derivatives are 3 M e2 sin cos / (1 - e2 sin2) and -M sin.
-    """
-    sine, cosine = math.sin(lat_deg * RADIANS_PER_DEGREE), math.cos(lat_deg * RADIANS_PER_DEGREE)
-    squared = 1 - ECCENTRICITY_SQUARED * sine * sine
-    across_m = SEMI_MAJOR_M / math.sqrt(squared)
-    along_m = across_m * (1 - ECCENTRICITY_SQUARED) / squared
-    unit = RADIANS_PER_DEGREE / E7_PER_DEGREE
-    return Plane(
-        across_m * cosine * unit,
-        -along_m * sine * unit * unit / 2,
-        along_m * unit,
-        3 * along_m * ECCENTRICITY_SQUARED * sine * cosine / squared * unit * unit / 2,
-        abs(sine) / cosine,
-        slack_m(radius_m),
+
+@inlined
+def total_of(row: np.void) -> Total:
+    """What a row of HIT holds."""
+    return Total(
+        row["n_pings"],
+        row["first_us"],
+        row["last_us"],
+        row["closest_m"],
+        row["closest_us"],
+        row["near_m"],
+        row["near_us"],
+        row["enter_us"],
+        row["leave_us"],
+        row["inside_s"],
+        row["visits"],
     )
 
 
-@kernel
-def _offset_m(plane: Plane, circle: Circle, lon_e7: int, lat_e7: int) -> tuple[float, float]:
-    """Metres east and north of an incident by its plane."""
-    east_e7, north_e7 = shorter_way_e7(lon_e7 - circle[0] * E7_PER_DEGREE), lat_e7 - circle[1] * E7_PER_DEGREE
-    east_m, north_m = plane.east_m + plane.east_more_m * north_e7, plane.north_m + plane.north_more_m * north_e7
-    return east_m * east_e7, north_m * north_e7
-
-
-@kernel
-def slack_m(away_m: float) -> float:
-    """By how much a distance in an incident's plane may differ from geo.wgs84's: thirty times the next terms."""
-    return 1e-6 + 4 * away_m * (away_m / SEMI_MAJOR_M) * (away_m / SEMI_MAJOR_M)
+@inlined
+def put_total(row: np.void, incident: int, device: int, total: Total) -> None:
+    """Make a row of HIT of it."""
+    row["incident"], row["device"], row["n_pings"] = incident, device, total.n_pings
+    row["first_us"], row["last_us"] = total.first_us, total.last_us
+    row["closest_m"], row["closest_us"] = total.closest_m, total.closest_us
+    row["near_m"], row["near_us"] = total.near_m, total.near_us
+    row["enter_us"], row["leave_us"] = total.enter_us, total.leave_us
+    row["inside_s"], row["visits"] = total.inside_s, total.visits

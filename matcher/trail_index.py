@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.jit import kernel
+from geo.plane import HALF_TURN_E7, shorter_way_e7
 from geo.wgs84 import RADIANS_PER_DEGREE
 from matcher.between import Between, line_rule
-from matcher.lines import HALF_TURN_E7, LineRule, is_too_fast, shorter_way_e7
+from matcher.lines import LineRule, is_too_fast
 from matcher.trails import E7_PER_DEGREE, MAX_TIME_US, Trails, check_shapes, refuse_trails
 
 Ints = npt.NDArray[np.int32]

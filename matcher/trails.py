@@ -6,12 +6,21 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.jit import kernel
+from geo.plane import E7_PER_DEGREE
+
+__all__ = [
+    "E7_PER_DEGREE",
+    "MAX_TIME_US",
+    "Ints",
+    "Longs",
+    "Trails",
+    "check_shapes",
+    "refuse_trails",
+    "trails_from_columns",
+]
 
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
-
-# A position is kept as the database stores it: 1e-7 degrees, at most 0.8 cm from what was delivered.
-E7_PER_DEGREE = 10_000_000
 
 # Times beyond this (146,000 years) are refused, so that the difference of two never overflows.
 MAX_TIME_US = 2**62

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pyproj import Geod
 
-from geo.wgs84 import distance_m
+from geo.plane import place_in, plane_at
 from matcher.hits import NO_TIME_US, Hits
 from matcher.incidents import Incidents
 from matcher.join import Between, space_time_join
@@ -48,8 +48,9 @@ def test_both_ends_belong_to_the_window(time_s: int, is_hit: bool) -> None:
 
 
 def test_a_ping_exactly_on_the_radius_is_inside() -> None:
+    plane = plane_at(INCIDENT.lon_deg, INCIDENT.lat_deg)
     for offset_e7 in range(8_000, 8_050):
-        on_m = distance_m(INCIDENT.lon_deg, INCIDENT.lat_deg, (LON_E7 + offset_e7) / 1e7, (LAT_E7 + offset_e7) / 1e7)
+        on_m = place_in(plane, LON_E7 + offset_e7, LAT_E7 + offset_e7)[2]
         trails = trails_from_columns([1], [0], [LON_E7 + offset_e7], [LAT_E7 + offset_e7])
         for radius_m, is_hit in ((on_m, True), (math.nextafter(on_m, 0), False)):
             hits = space_time_join(trails, incident_arrays([INCIDENT._replace(radius_m=radius_m)]))
