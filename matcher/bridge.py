@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from geo.jit import kernel
 from matcher.circle import inside_probability
+from matcher.throughout import Runs, follow
 
 # Where the edge is further off than so many standard deviations all along, P is 0 or 1 within exp(−k²/2) = 3e-7.
 _CERTAIN: Final = 5.5
@@ -111,6 +112,7 @@ def nearest_part(bridge: Bridge) -> float:
 @kernel
 def integrate(
     bridge: Bridge,
+    before_s: float,
     start: float,
     end: float,
     at_start: float,
@@ -118,10 +120,12 @@ def integrate(
     start_weight: float,
     end_weight: float,
     tolerance: float,
+    runs: Runs,
 ) -> Stretch:
     """Integrate the probability, and its product with a weight that changes evenly, over the parts start < end.
 
-    at_start, at_end: the probabilities there. The tolerance is the mean error that each piece may have.
+    at_start, at_end: the probabilities there. The tolerance is the mean error that each piece may have. before_s: when
+    the bridge begins, for the runs, which are told what is looked at.
     """
     slope = (end_weight - start_weight) / (end - start)
     found = Stretch(0.0, 0.0, at_start, start, 0.0)
@@ -131,7 +135,9 @@ def integrate(
         if right - left > _SHORTEST or (split == end and right > left):
             p_right = at_end if right == end else probability_at(bridge, right)
             weight = start_weight + (left - start) * slope
-            found = _add(found, _adaptive_simpson(bridge, left, right, p_left, p_right, weight, slope, tolerance))
+            found = _add(
+                found, _adaptive_simpson(bridge, before_s, left, right, p_left, p_right, weight, slope, tolerance, runs)
+            )
             left, p_left = right, p_right
     return found
 
@@ -161,7 +167,16 @@ def _add(one: Stretch, other: Stretch) -> Stretch:
 
 @kernel
 def _adaptive_simpson(
-    bridge: Bridge, start: float, end: float, p0: float, p4: float, weight: float, slope: float, tolerance: float
+    bridge: Bridge,
+    before_s: float,
+    start: float,
+    end: float,
+    p0: float,
+    p4: float,
+    weight: float,
+    slope: float,
+    tolerance: float,
+    runs: Runs,
 ) -> Stretch:
     """Simpson's rule from start to end, in steps that are halved until that changes little, and Richardson's last term.
 
@@ -178,6 +193,7 @@ def _adaptive_simpson(
             highest, at, beside = (p2, left + step / 2, step / 2) if p2 >= p4 else (p4, left + step, step)
         mean = (p0 + 4 * p2 + p4) / 6
         moment = (2 * p2 + p4) / 6
+        p1 = p3 = math.nan
         if max(p0, p2, p4) - min(p0, p2, p4) > _EVEN * tolerance:
             p1, p3 = probability_at(bridge, left + step / 4), probability_at(bridge, left + 3 * step / 4)
             if p1 > highest:
@@ -191,6 +207,7 @@ def _adaptive_simpson(
                 continue
             mean += change * 16 / 15
             moment = (p1 + p2 + 3 * p3 + p4) / 12
+        _tell(runs, before_s + left * bridge.seconds, step * bridge.seconds, p1, p2, p3, p4)
         inside += step * mean
         # The mean of the weight times P, the weight taken from the step's start.
         weighted += step * ((weight + (left - start) * slope) * mean + slope * step * moment)
@@ -200,6 +217,17 @@ def _adaptive_simpson(
         step = min(2 * step, end - left)
         p0 = p4
         p2, p4 = probability_at(bridge, left + step / 2), probability_at(bridge, left + step)
+
+
+@kernel
+def _tell(runs: Runs, from_s: float, step_s: float, p1: float, p2: float, p3: float, p4: float) -> None:
+    """Tell the runs what was looked at: the quarters of a step only where they were."""
+    if not math.isnan(p1):
+        follow(runs, from_s + step_s / 4, p1)
+    follow(runs, from_s + step_s / 2, p2)
+    if not math.isnan(p3):
+        follow(runs, from_s + 3 * step_s / 4, p3)
+    follow(runs, from_s + step_s, p4)
 
 
 @kernel

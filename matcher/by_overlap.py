@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from matcher import rounding
-from matcher.by_radius import is_candidate
+from matcher.candidate import is_candidate
 from matcher.context import Context, Incident, Pings, flanked, padded_window
 from matcher.evidence import NOT_NEEDED, Evidence, Stay
 from matcher.fixes import Flags, Floats

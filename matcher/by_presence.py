@@ -3,7 +3,8 @@
 import numpy as np
 
 from matcher import rounding
-from matcher.by_radius import inside_of, is_candidate
+from matcher.by_radius import inside_of
+from matcher.candidate import is_candidate
 from matcher.chance import Chance, Prior, chance, support
 from matcher.comparable import shifted_presence
 from matcher.context import (
@@ -17,7 +18,7 @@ from matcher.context import (
     flanked,
     padded_window,
 )
-from matcher.crime_time import CrimeTime
+from matcher.crime_time import CrimeTime, highest_per_s
 from matcher.ever import ever_inside
 from matcher.evidence import (
     NOT_NEEDED,
@@ -40,6 +41,7 @@ from matcher.presence import NO_TIME_US, Presence, presence
 from matcher.profile import Profile
 from matcher.reach import Reach, reach
 from matcher.soundness import unsound_us
+from matcher.throughout import Lasting
 from matcher.trails import Longs
 from matcher.verdict import PRESENT, coverage, verdict
 from matcher.visits import Visit, visits
@@ -53,9 +55,9 @@ def weigh_by_presence(context: Context, incident: Incident, profile: Profile) ->
     """
     wanted, to_us = flanked(context.pings, incident, profile)
     pings, when = rows_of(context.pings, wanted), padded_window(incident, profile)
-    place, bridges = _place(incident, profile), _bridges(profile)
+    place, bridges, lasting = _place(incident, profile), _bridges(profile), _lasting(incident, profile)
     kept, aside, jumps = set_aside_jumps(fixes_of(pings, context.fittings.contractor, profile), profile.max_speed_mps)
-    found = presence(kept, place, when, bridges)
+    found = presence(kept, place, when, bridges, lasting)
     covered = coverage(kept, found, when.start_us, when.end_us)
     unsound = _unsound_us(context, pings, incident, profile, to_us)
     reached = _rounded_reach(
@@ -87,7 +89,7 @@ def weigh_by_presence(context: Context, incident: Incident, profile: Profile) ->
         visits=len(stays),
         stays=stays,
         quality=quality(inside, context.fittings.contractor, profile),
-        inside=_inside(found, ever_inside(kept, place, when, bridges, found.highest)),
+        inside=_inside(found, ever_inside(kept, place, when, _loose(profile), found.highest)),
         reach=reached,
         coverage=Covered(rounding.probability(covered.share), covered.fixes, rounding.seconds(covered.longest_gap_s)),
         events=_events_in(context, when),
@@ -115,6 +117,15 @@ def _bridges(profile: Profile) -> Bridges:
     return Bridges(profile.max_gap_s, profile.max_speed_mps, movement.least_mobility_m2ps, movement.most_mobility_m2ps)
 
 
+def _loose(profile: Profile) -> Bridges:
+    """Give which fixes are joined where the question is whether somebody can ever have been inside."""
+    return _bridges(profile)._replace(max_gap_s=max(profile.max_gap_s, profile.movement.ever_gap_s))
+
+
+def _lasting(incident: Incident, profile: Profile) -> Lasting:
+    return Lasting(profile.circle(incident.offence).stay_s, profile.telling.stay_spread)
+
+
 def _unsound_us(context: Context, pings: Pings, incident: Incident, profile: Profile, to_us: int) -> Longs:
     """Give when no tag vouched for the wearer, as far as the match depends on it."""
     from_us = context_bounds(incident, profile).history_from_us
@@ -127,17 +138,27 @@ def _unsound_us(context: Context, pings: Pings, incident: Incident, profile: Pro
 def _ordinary(
     context: Context, incident: Incident, profile: Profile, found: Presence, said: str
 ) -> tuple[str, Ordinary | None]:
-    """Weigh presence at the moment of the crime against the days before; gives what became of the history, too."""
+    """Weigh presence throughout the crime against the days before; gives what became of the history, too."""
     if said != PRESENT or not profile.history_days:
         return NOT_NEEDED, None
     if context.history is None:
         return NOT_READ, None
     fixes, shifts_us = context.history
     place, bridges, when = _place(incident, profile), _bridges(profile), padded_window(incident, profile)
-    days = shifted_presence(fixes, place, when, bridges, shifts_us, beside_a_day_us(profile))
-    prior = Prior(profile.telling.ordinary_days, profile.telling.ordinary_rate)
-    weighed = chance(min(found.at_crime, 1.0), days, prior)
+    lasting = _lasting(incident, profile)
+    days = shifted_presence(fixes, place, when, bridges, lasting, shifts_us, beside_a_day_us(profile))
+    weighed = chance(min(found.throughout, 1.0), days, prior_of(incident, profile))
     return (TOO_LITTLE, None) if weighed is None else (WEIGHED, _rounded_chance(weighed))
+
+
+def prior_of(incident: Incident, profile: Profile) -> Prior:
+    """Give what is counted of an incident's ordinary days before any is known.
+
+    The same seconds are less of a longer window: what a passer-by comes to must not depend on how vague the report is.
+    """
+    telling = profile.telling
+    rate = telling.ordinary_s * highest_per_s(padded_window(incident, profile))
+    return Prior(telling.ordinary_days, min(max(rate, telling.ordinary_rate), 1.0))
 
 
 def _positions_inside(pings: Pings, kept: Fixes, incident: Incident, profile: Profile) -> tuple[Pings, Floats]:
@@ -186,6 +207,7 @@ def _rounded_chance(weighed: Chance) -> Ordinary:
     return Ordinary(
         days=weighed.days,
         as_much=weighed.as_much,
+        throughout=rounding.ratio(weighed.throughout),
         rate=rounding.ratio(weighed.rate),
         rate_low=rounding.ratio(weighed.rate_low),
         rate_high=rounding.ratio(weighed.rate_high),

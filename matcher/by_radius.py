@@ -3,6 +3,7 @@
 import numpy as np
 
 from matcher import rounding
+from matcher.candidate import is_candidate
 from matcher.context import Context, Incident, Pings, flanked, padded_window
 from matcher.evidence import NOT_NEEDED, Evidence
 from matcher.hits import NO_TIME_US, Hits
@@ -68,12 +69,6 @@ def inside_of(pings: Pings, incident: Incident, profile: Profile) -> Pings:
     during = rows_of(pings, slice(first, end))
     away_m = distances_m(during.lon_e7, during.lat_e7, incident.lon_deg, incident.lat_deg)
     return rows_of(during, np.flatnonzero(away_m <= profile.circle(incident.offence).radius_m))
-
-
-def is_candidate(pings: Pings, incident: Incident, profile: Profile) -> bool:
-    """Say whether the join finds the pair: a position, or a line within one fitting, in the radius with its margin."""
-    radius_m = profile.circle(incident.offence).radius_m + profile.candidate_margin_m
-    return bool(_hits(pings, incident, profile, radius_m).device.size)
 
 
 def _hits(pings: Pings, incident: Incident, profile: Profile, radius_m: float) -> Hits:

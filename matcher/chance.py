@@ -42,55 +42,56 @@ class Chance(NamedTuple):
     """
 
     days: int  # usable ones, n
-    as_much: int  # of them, those on which A was as large or hardly less, k
-    rate: float  # B, the probability of being there at the moment of the crime on an ordinary day
+    as_much: int  # of them, those on which A_s was as large or hardly less, k
+    throughout: float  # A_s, the probability of being there throughout the crime (matcher.throughout)
+    rate: float  # B, the same on an ordinary day
     rate_low: float  # bounds of B, each passed with a probability of at most 5 %
     rate_high: float
-    ratio: float  # A/B
-    ratio_low: float  # A over the upper bound of B
-    ratio_high: float  # A over the lower bound; infinite where that is 0 and A is not
+    ratio: float  # A_s/B
+    ratio_low: float  # A_s over the upper bound of B
+    ratio_high: float  # A_s over the lower bound; infinite where that is 0 and A_s is not
     most: float  # the highest ratio_low that so many days could give: there at the crime and not once before
     words: str  # for ratio_low, by the scale of the ENFSI; of `most`
     most_words: str
 
 
 class Prior(NamedTuple):
-    """What a profile counts before any day is counted: so many days (κ), on which A is at least a rate (b₀)."""
+    """What a profile counts before any day is counted: so many days (κ), on which A_s is at least a rate (b₀)."""
 
     days: float  # over 0
     rate: float  # over 0, at most 1
 
 
-def chance(at_crime: float, days: Shifted, prior: Prior) -> Chance | None:
-    """Weigh A against the same A on other days; None where fewer than 7 of them are usable: too little history.
+def chance(throughout: float, days: Shifted, prior: Prior) -> Chance | None:
+    """Weigh A_s against the same on other days; None where fewer than 7 of them are usable: too little history.
 
     days: `shifted_presence` for the window moved by whole local days, so that the clock shows the same (the caller
     knows the time zone). A day with moments that are not covered counts as if it had been there as much in those;
     the day of the crime does not, so that gaps never speak for presence.
 
-    B = (Σ A_d + κ·max(A, b₀))/(n + κ). With κ = 1 the day of the crime is one of the days: if it is a day like the
-    others, whichever of the n + 1 it is, the mean of A/B is at most 1, and so A/B reaches t at most once in t times
+    B = (Σ A_d + κ·max(A_s, b₀))/(n + κ). With κ = 1 the day of the crime is one of the days: if it is a day like the
+    others, whichever of the n + 1 it is, the mean of A_s/B is at most 1, and so A_s/B reaches t at most once in t times
     (A. Markov's inequality; V. Vovk and R. Wang, Annals of Statistics 49, 2021, call it an e-value). A fixed prior rate
-    gives no such promise for short windows and, where A is small because the window is long, no ratio at all.
+    gives no such promise for short windows and, where A_s is small because the window is long, no ratio at all.
 
     The bounds of B are those of C. J. Clopper and E. S. Pearson (Biometrika 26, 404, 1934), one-sided 95 % each, for
     what each day came to of the most that a day came to: numbers from 0 to 1, of which those that are only 0 or 1 vary
     most, so for others the bounds are wider than they need be. The same days give the same bounds.
 
-    A of 0 has the ratio 0. Cost: 25 µs.
+    A_s of 0 has the ratio 0. Cost: 25 µs.
 
-    Raises ValueError if A is not a probability or the prior is not over 0.
+    Raises ValueError if A_s is not a probability or the prior is not over 0.
     """
-    if not 0 <= at_crime <= 1 + 1e-9:
-        raise ValueError(f"the probability of presence is not from 0 to 1: {at_crime}")
+    if not 0 <= throughout <= 1 + 1e-9:
+        raise ValueError(f"the probability of presence is not from 0 to 1: {throughout}")
     if not (prior.days > 0 and 0 < prior.rate <= 1):
         raise ValueError(f"the days and the rate of a prior must be over 0, the rate at most 1: {prior}")
     usable = days.known >= LEAST_KNOWN
     n = int(usable.sum())
     if n < LEAST_DAYS:
         return None
-    there = np.minimum(days.at_crime[usable] / days.known[usable], 1.0)
-    own = max(at_crime, prior.rate)
+    there = np.minimum(days.throughout[usable] / days.known[usable], 1.0)
+    own = max(throughout, prior.rate)
     largest = max(own, float(there.max()))
     events, trials = (math.fsum(there.tolist()) + prior.days * own) / largest, n + prior.days
     rate = largest * events / trials
@@ -98,15 +99,16 @@ def chance(at_crime: float, days: Shifted, prior: Prior) -> Chance | None:
     most = 1 / _rate_high(prior.days, trials)
     return Chance(
         days=n,
-        as_much=int((there >= _AS_MUCH * at_crime).sum()),
+        as_much=int((there >= _AS_MUCH * throughout).sum()),
+        throughout=throughout,
         rate=rate,
         rate_low=low,
         rate_high=high,
-        ratio=at_crime / rate,
-        ratio_low=at_crime / high,
-        ratio_high=at_crime / low if low > 0 else math.inf if at_crime > 0 else 0.0,
+        ratio=throughout / rate,
+        ratio_low=throughout / high,
+        ratio_high=throughout / low if low > 0 else math.inf if throughout > 0 else 0.0,
         most=most,
-        words=support(at_crime / high),
+        words=support(throughout / high),
         most_words=support(most),
     )
 

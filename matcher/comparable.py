@@ -8,7 +8,8 @@ from geo.jit import kernel
 from matcher.crime_time import CrimeTime
 from matcher.fixes import Fixes, Floats
 from matcher.jumps import find_jumps
-from matcher.presence import AT_CRIME, KNOWN, SUMS, add_window
+from matcher.presence import KNOWN, SUMS, THROUGHOUT, add_window
+from matcher.throughout import ROOM, Lasting, Runs
 from matcher.trails import Ints, Longs
 from matcher.window import Bridges, Place, rows_of, table_of
 
@@ -16,21 +17,27 @@ from matcher.window import Bridges, Place, rows_of, table_of
 class Shifted(NamedTuple):
     """Presence at a place in the same window at other times."""
 
-    at_crime: Floats  # (S,) as in matcher.presence.Presence
+    throughout: Floats  # (S,) as in matcher.presence.Presence
     known: Floats  # (S,)
 
 
 def shifted_presence(
-    fixes: Fixes, place: Place, when: CrimeTime, bridges: Bridges, shifts_us: Longs, beside_us: int
+    fixes: Fixes,
+    place: Place,
+    when: CrimeTime,
+    bridges: Bridges,
+    lasting: Lasting,
+    shifts_us: Longs,
+    beside_us: int,
 ) -> Shifted:
-    """Give `at_crime` and `known` of `presence` for the window moved by each of (S,) microseconds.
+    """Give `throughout` and `known` of `presence` for the window moved by each of (S,) microseconds.
 
     Of the fixes, none of them set aside yet, only those of each window and up to beside_us on either side are looked
     at. The integrals are the coarser the longer the window is, because more of them are added: in tests A is off by
     2e-3 at most and 1e-4 on average. Cost: 30 ns for each fix in a window, and 0.3 us for each bridge near the edge.
     """
     found = Shifted(np.empty(shifts_us.size), np.empty(shifts_us.size))
-    _shifted(*fixes[:4], place, when, bridges, shifts_us, beside_us, _tolerance(when), *found)
+    _shifted(*fixes[:4], place, when, bridges, lasting, shifts_us, beside_us, _tolerance(when), *found)
     return found
 
 
@@ -53,13 +60,14 @@ def _shifted(
     place: Place,
     when: CrimeTime,
     bridges: Bridges,
+    lasting: Lasting,
     shifts_us: Longs,
     beside_us: int,
     tolerance: float,
-    at_crime: Floats,
+    throughout: Floats,
     known: Floats,
 ) -> None:
-    sums = np.empty(SUMS)
+    sums, room = np.empty(SUMS), np.empty(ROOM)
     for i in range(shifts_us.size):
         shift_us = shifts_us[i]
         moved = CrimeTime(
@@ -67,7 +75,7 @@ def _shifted(
         )
         first = np.searchsorted(time_us, moved.start_us - beside_us)
         end = np.searchsorted(time_us, moved.end_us + beside_us, "right")
-        at_crime[i] = known[i] = 0.0
+        throughout[i] = known[i] = 0.0
         if first == end:
             continue
         day_us, lon, lat, sigma = time_us[first:end], lon_e7[first:end], lat_e7[first:end], sigma_m[first:end]
@@ -78,5 +86,5 @@ def _shifted(
         rows = rows_of(day_us, moved)
         table = table_of(day_us, lon, lat, sigma, rows, place, moved.start_us)
         sums[:] = 0
-        add_window(table, rows, place, moved, bridges, tolerance, sums)
-        at_crime[i], known[i] = sums[AT_CRIME], sums[KNOWN]
+        add_window(table, rows, place, bridges, tolerance, Runs(room, moved, lasting), sums)
+        throughout[i], known[i] = sums[THROUGHOUT], sums[KNOWN]

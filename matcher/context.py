@@ -108,8 +108,8 @@ def fixes_of(pings: Pings, contractors: tuple[str, ...], profile: Profile) -> Fi
 
     contractors: of the fittings that `pings.fitting` counts. About 20 ns a ping.
     """
-    levels, r95_m = _levels(contractors, profile), _unknown_r95_m(profile)
-    level = levels[pings.fitting, pings.source] if levels.size else LEVEL
+    r95_m = _unknown_r95_m(profile)
+    level = _levels(contractors, profile)[pings.fitting, pings.source] if profile.accuracy.levels else LEVEL
     return fixes_from_columns(*pings[1:], level=level, unknown_r95_m=r95_m)
 
 

@@ -41,6 +41,11 @@ def crime_time(from_us: int, to_us: int, padding_us: int) -> CrimeTime:
     return CrimeTime(from_us - padding_us, from_us, to_us, to_us + padding_us)
 
 
+def highest_per_s(when: CrimeTime) -> float:
+    """Give the highest density, that of the reported window itself, per second."""
+    return 2e6 / (when.to_us - when.from_us + when.end_us - when.start_us)
+
+
 @kernel
 def density_per_s(when: CrimeTime, after_s: float) -> float:
     """Give the density so many seconds after the start, per second; its integral from 0 to the end is 1."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from geo.jit import kernel
 from matcher.bridge import Bridge, near_parts, variance_at
-from matcher.circle import inside_probability
+from matcher.circle import CERTAIN, inside_probability
 from matcher.crime_time import CrimeTime
 from matcher.fixes import Fixes, Floats
 from matcher.trails import Ints, Longs
@@ -71,16 +71,35 @@ def ever_inside(fixes: Fixes, place: Place, when: CrimeTime, bridges: Bridges, h
 def _ever_inside(
     time_us: Longs, lon_e7: Ints, lat_e7: Ints, sigma_m: Floats, place: Place, when: CrimeTime, bridges: Bridges
 ) -> float:
+    places = _PLACES if place.sigma_m > 0 else 1
     moments = _moments(time_us, lon_e7, lat_e7, sigma_m, place, when, bridges)
+    moments = _telling(moments, place.sigma_m * math.sqrt(-2 * math.log(0.5 / _PLACES)))
     if moments.shape[0] == 0:
         return 0.0
-    places = _PLACES if place.sigma_m > 0 else 1
     never = 0.0
     for k in range(places):
         away_m = place.sigma_m * math.sqrt(-2 * math.log(1 - (k + 0.5) / _PLACES))
         angle_rad = k * _GOLDEN_ANGLE_RAD
         never += _never_inside(moments, away_m * math.cos(angle_rad), away_m * math.sin(angle_rad))
     return 1 - never / places
+
+
+@kernel
+def _telling(moments: Floats, places_m: float) -> Floats:
+    """Leave out the moments that change nothing: those at which P is 0 for every place, but for the first in a row.
+
+    places_m: how far the places lie off at most. Nobody is inside at such a moment, so what comes after it does not
+    depend on what was before: one says that as well as many.
+    """
+    n, was_nothing = 0, True
+    for i in range(moments.shape[0]):
+        away_m = math.sqrt(moments[i, _X] * moments[i, _X] + moments[i, _Y] * moments[i, _Y])
+        is_nothing = away_m - places_m - moments[i, _RADIUS] > CERTAIN * math.sqrt(moments[i, _M2])
+        if not (is_nothing and was_nothing):
+            moments[n] = moments[i]
+            n += 1
+        was_nothing = is_nothing
+    return moments[:n]
 
 
 @kernel

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 # Moves when the same inputs give another answer; every match says by which it was made.
-ALGORITHM = "evidence-1"
+ALGORITHM = "evidence-2"
 # Moves when the evidence's JSON changes its form.
-SCHEMA = 2
+SCHEMA = 3
 
 # What became of the days before: `Evidence.history`.
 NOT_NEEDED: Final = "not_needed"  # the verdict or the profile asks for none
@@ -100,10 +100,11 @@ class Jump:
 
 @dataclass(frozen=True, slots=True)
 class Ordinary:
-    """Presence at the moment of the crime beside the wearer's ordinary life (matcher.chance)."""
+    """Presence throughout the crime beside the wearer's ordinary life (matcher.chance)."""
 
     days: int
     as_much: int
+    throughout: float  # A_s, which the ratio weighs: at_crime within stays as such an offence takes
     rate: float
     rate_low: float
     rate_high: float

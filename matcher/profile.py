@@ -28,6 +28,7 @@ class Circle:
     padding_s: float  # added to the window on both sides
     min_stay_s: float = 0.0  # expected seconds inside from which people are told
     r95_m: float = 0.0  # the incident's place is this near to the one reported in 95 of 100 cases
+    stay_s: float = 0.0  # median of how long such an offence keeps somebody there; 0: no length is asked of presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,11 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Within what the mobility of a wearer between two fixes is sought."""
+    """Within what the mobility of a wearer between two fixes is sought, and how far apart those may be."""
 
     least_mobility_m2ps: float = 1.0
     most_mobility_m2ps: float = 2500.0
+    ever_gap_s: float = 1800.0  # fixes further apart say nothing of whether the wearer was ever inside between them
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,9 @@ class Telling:
     """What a wearer's ordinary days are taken for before any is known, and from what on people are told of a match."""
 
     ordinary_days: float = 1.0  # κ, days that are known before any is counted
-    ordinary_rate: float = 0.003  # b₀, the least probability of being there on one of those
+    ordinary_s: float = 10.0  # b₀, the least presence on one of those, in seconds at the height of the window, and
+    ordinary_rate: float = 0.0  # as a probability; the higher of the two counts
+    stay_spread: float = 1.02  # of the logarithm of stays: the 5th percentile is a fifth of the median
     alert_lr: float = 8.0  # likelihood ratio from which people are told
     alert_at_crime: float = 0.05  # A from which they are told where there is too little history for a ratio
     least_ever: float = 0.01  # probability of ever having been inside, from which it is a match
@@ -125,6 +129,7 @@ def check(profile: Profile) -> None:
         _check_from_0(f"padding_s for {offence}", circle.padding_s, 86_400)
         _check_from_0(f"min_stay_s for {offence}", circle.min_stay_s, 86_400)
         _check_from_0(f"r95_m for {offence}", circle.r95_m, 10_000)
+        _check_from_0(f"stay_s for {offence}", circle.stay_s, 86_400)
     _check_over_0("max_gap_s", profile.max_gap_s, 3_600)
     _check_over_0("max_speed_mps", profile.max_speed_mps, 400)
     _check_from_0("candidate_margin_m", profile.candidate_margin_m, 10_000)
@@ -133,9 +138,12 @@ def check(profile: Profile) -> None:
     _check_accuracy(profile.accuracy)
     least, most = profile.movement.least_mobility_m2ps, profile.movement.most_mobility_m2ps
     _check_over_0("most_mobility_m2ps", most, 1_000_000)
+    _check_over_0("ever_gap_s", profile.movement.ever_gap_s, 43_200)
     _check_over_0("least_mobility_m2ps", least, most)
     _check_over_0("ordinary_days", profile.telling.ordinary_days, 366)
-    _check_over_0("ordinary_rate", profile.telling.ordinary_rate, 1)
+    _check_over_0("ordinary_s", profile.telling.ordinary_s, 86_400)
+    _check_from_0("ordinary_rate", profile.telling.ordinary_rate, 1)
+    _check_over_0("stay_spread", profile.telling.stay_spread, 10)
     _check_over_0("alert_lr", profile.telling.alert_lr, 1_000_000_000)
     _check_over_0("alert_at_crime", profile.telling.alert_at_crime, 1)
     _check_from_0("least_ever", profile.telling.least_ever, 1)
@@ -183,10 +191,10 @@ STANDARD = Profile(
     history_days=90,
     after_s=12 * 3_600.0,
     circles={
-        **dict.fromkeys(("BIAD", "AB", "BOTD"), Circle(radius_m=50.0, padding_s=600.0, min_stay_s=60.0, r95_m=20.0)),
-        **dict.fromkeys(("RB", "TFP"), Circle(radius_m=50.0, padding_s=600.0, min_stay_s=20.0, r95_m=50.0)),
-        **dict.fromkeys(("TOMV", "TFMV"), Circle(radius_m=50.0, padding_s=600.0, min_stay_s=30.0, r95_m=40.0)),
-        "OTHER": Circle(radius_m=50.0, padding_s=600.0, min_stay_s=30.0, r95_m=50.0),
+        **dict.fromkeys(("BIAD", "AB", "BOTD"), Circle(50.0, 600.0, min_stay_s=60.0, r95_m=20.0, stay_s=240.0)),
+        **dict.fromkeys(("RB", "TFP"), Circle(50.0, 600.0, min_stay_s=20.0, r95_m=50.0, stay_s=90.0)),
+        **dict.fromkeys(("TOMV", "TFMV"), Circle(50.0, 600.0, min_stay_s=30.0, r95_m=40.0, stay_s=90.0)),
+        "OTHER": Circle(50.0, 600.0, min_stay_s=30.0, r95_m=50.0, stay_s=90.0),
     },
 )
 

@@ -115,7 +115,7 @@ def _stay(stay: Stay, clock: Clock) -> str:
 def _ordinary(chance: Ordinary) -> str:
     return (
         f"On {_count(chance.as_much, 'day')} of {chance.days} comparable ones the person was there as much; presence "
-        f"at the moment of the crime is {chance.ratio:g} times what their ordinary life makes it, at least "
+        f"throughout such an offence is {chance.ratio:g} times what their ordinary life makes it, at least "
         f"{chance.ratio_low:g} times: {chance.words} (so many days allow {chance.most_words} at most)."
     )
 

@@ -10,7 +10,7 @@ from mpmath import mp, mpf
 from pyproj import Geod
 from scipy.integrate import trapezoid
 from scipy.optimize import minimize_scalar
-from scipy.stats import ncx2
+from scipy.stats import ncx2, norm
 
 GEOD = Geod(ellps="WGS84")
 mp.dps = 18
@@ -65,6 +65,8 @@ class Scene(NamedTuple):
     knots_s: tuple[float, float, float, float]
     max_gap_s: float = 300
     max_speed_mps: float = 60
+    stay_s: float = 240
+    stay_spread: float = 1.02
 
 
 class Dense(NamedTuple):
@@ -72,6 +74,7 @@ class Dense(NamedTuple):
     seen: float
     inside_s: float
     at_crime: float
+    throughout: float
     known: float
     covered_s: float
 
@@ -82,6 +85,7 @@ def dense_presence(scene: Scene, points: int = 2001) -> Dense:
     area = (to_s - from_s + end_s - start_s) / 2
     seen = max((at_fix(scene, fix) for fix in scene.fixes if start_s <= fix.at_s <= end_s), default=0.0)
     highest, inside_s, at_crime, known, covered_s = seen, 0.0, 0.0, 0.0, 0.0
+    stretches: list[list[npt.NDArray[np.float64]]] = []
     for i in range(len(scene.fixes) - 1):
         before, after = scene.fixes[i : i + 2]
         low_s, high_s = max(before.at_s, start_s), min(after.at_s, end_s)
@@ -95,7 +99,37 @@ def dense_presence(scene: Scene, points: int = 2001) -> Dense:
         known += float(trapezoid(weight, at_s))
         covered_s += high_s - low_s
         highest = max(highest, float(inside.max()))
-    return Dense(highest, seen, inside_s, at_crime, known, covered_s)
+        if stretches and stretches[-1][-1][0, -1] == low_s:
+            stretches[-1].append(np.array([at_s, inside]))
+        else:
+            stretches.append([np.array([at_s, inside])])
+    throughout = sum(dense_throughout(scene, *np.concatenate(parts, axis=1)) for parts in stretches)
+    return Dense(highest, seen, inside_s, at_crime, throughout, known, covered_s)
+
+
+# Levels that probabilities are cut at, and the upper edges of what each stands for.
+LEVELS = (0.001, 0.005, 0.02, 0.06, *(0.15 + 0.1 * i for i in range(9)))
+EDGES = (0.002, 0.01, 0.035, 0.1, *(0.2 + 0.1 * i for i in range(9)))
+
+
+def dense_throughout(scene: Scene, at_s: npt.NDArray[np.float64], inside: npt.NDArray[np.float64]) -> float:
+    """Of one stretch without gaps: every run of moments that reach a level, its share of the crime's moments, times the
+    mean of max(0, 1 − S/L) over four thousand stays S."""
+    start_s, from_s, to_s, end_s = scene.knots_s
+    area = (to_s - from_s + end_s - start_s) / 2
+    stays_s = scene.stay_s * np.exp(scene.stay_spread * norm.ppf((np.arange(4000) + 0.5) / 4000))
+    total = 0.0
+    for level, width in zip(LEVELS, np.diff((0.0, *EDGES)), strict=True):
+        reached = np.concatenate([[False], inside >= level, [False]])
+        for first, end in zip(
+            np.flatnonzero(~reached[:-1] & reached[1:]), np.flatnonzero(reached[:-1] & ~reached[1:]), strict=True
+        ):
+            run_s = at_s[first:end]
+            weight = np.interp(run_s, scene.knots_s, [0, 1 / area, 1 / area, 0])
+            if run_s[-1] > run_s[0]:
+                fits = np.maximum(1 - stays_s / (run_s[-1] - run_s[0]), 0).mean()
+                total += width * float(trapezoid(weight, run_s)) * fits
+    return total
 
 
 def at_fix(scene: Scene, fix: Fix) -> float:

@@ -37,7 +37,7 @@ def chance_ratios(world: World, profile: Profile, parameters: Parameters, seed: 
         window_us = draw_window(draw, parameters, kind, at_us, at_us)
         incident = Incident(reported.lon_deg, reported.lat_deg, reported.code, *window_us)
         weight = weight_of(wearers[row], incident, profile, comparable_days_us(world, incident, profile))
-        ratios.append(ratio_of(weight, profile))
+        ratios.append(ratio_of(weight, incident, profile))
     return np.array(ratios)
 
 

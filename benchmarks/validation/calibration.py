@@ -19,6 +19,7 @@ from matcher.fixes import GPS, Fixes, fixes_from_columns
 from matcher.jumps import set_aside_jumps
 from matcher.presence import presence
 from matcher.profile import Profile
+from matcher.throughout import Lasting
 from matcher.window import Place
 
 # Predictions beyond these are of wearers who are certainly elsewhere or certainly there.
@@ -27,6 +28,7 @@ LEAST, MOST = 0.02, 0.98
 MOVING_M = 50.0
 
 _HALF_SECOND_US = 500_000
+_MOMENT = Lasting(0.0, 1.0)
 _PHONES_HOLD = 0.68  # what Android and iOS state is meant to hold so many positions
 _OFF_ROUTE_M = 100.0
 _CIRCLES = 8  # about each moment of the phones, which are few
@@ -79,7 +81,7 @@ def predict(held: Iterator[Held], profile: Profile, radius_m: float, seed: int, 
             middle_y_m = (1 - part) * y_m[0] + part * y_m[1] + off_m * math.cos(bearing)
             lon_e7, lat_e7 = plane.to_e7(np.array([middle_x_m]), np.array([middle_y_m]))
             place = Place(float(lon_e7[0] / 1e7), float(lat_e7[0] / 1e7), radius_m, float(one.sigma_m[moment]))
-            found = presence(fixes, place, _instant(int(one.at_us[moment])), bridges)
+            found = presence(fixes, place, _instant(int(one.at_us[moment])), bridges, _MOMENT)
             if found.known > 0.99 and LEAST <= found.at_crime <= MOST:
                 # The plane's middle is where the wearer was.
                 is_inside = math.hypot(middle_x_m, middle_y_m) <= radius_m

@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.scenes.parameters import KINDS
 from benchmarks.scenes.world import Crime, Longs, Reported, World
+from matcher.by_presence import prior_of
 from matcher.chance import LEAST_KNOWN
 from matcher.comparable import shifted_presence
 from matcher.context import (
@@ -23,6 +24,7 @@ from matcher.fixes import Fixes, sigma_of_r95
 from matcher.jumps import set_aside_jumps
 from matcher.presence import presence
 from matcher.profile import Profile
+from matcher.throughout import Lasting
 from matcher.window import Bridges, Place
 
 DAY_US = 86_400_000_000
@@ -45,7 +47,7 @@ class Wearer(NamedTuple):
 class Weight(NamedTuple):
     """What the likelihood ratio of a pair is made of, whatever its verdict."""
 
-    at_crime: float  # A
+    throughout: float  # A_s
     days: int  # comparable and covered
     on_days: float  # ΣA_d
 
@@ -115,20 +117,25 @@ def bridges_of(profile: Profile) -> Bridges:
 def weight_of(wearer: Wearer, incident: Incident, profile: Profile, days_us: Longs) -> Weight:
     """Give what makes the ratio of a pair; the days are not looked at where A is 0."""
     place, bridges = place_of(incident, profile), bridges_of(profile)
-    at_crime = min(presence(wearer.kept, place, padded_window(incident, profile), bridges).at_crime, 1.0)
-    if at_crime == 0:
+    when, lasting = padded_window(incident, profile), lasting_of(incident, profile)
+    throughout = min(presence(wearer.kept, place, when, bridges, lasting).throughout, 1.0)
+    if throughout == 0:
         return Weight(0.0, 0, 0.0)
-    when = padded_window(incident, profile)
-    days = shifted_presence(wearer.history, place, when, bridges, days_us, _BESIDE_US)
+    days = shifted_presence(wearer.history, place, when, bridges, lasting, days_us, _BESIDE_US)
     usable = days.known >= LEAST_KNOWN
-    on_days = np.minimum(days.at_crime[usable] / days.known[usable], 1.0)
-    return Weight(at_crime, int(usable.sum()), float(on_days.sum()))
+    on_days = np.minimum(days.throughout[usable] / days.known[usable], 1.0)
+    return Weight(throughout, int(usable.sum()), float(on_days.sum()))
 
 
-def ratio_of(weight: Weight, profile: Profile) -> float:
-    """Give A/B of `matcher.chance`, with however few days."""
-    prior = profile.telling
-    if weight.at_crime == 0:
+def lasting_of(incident: Incident, profile: Profile) -> Lasting:
+    """Give how long a profile takes such an offence to last."""
+    return Lasting(profile.circle(incident.offence).stay_s, profile.telling.stay_spread)
+
+
+def ratio_of(weight: Weight, incident: Incident, profile: Profile) -> float:
+    """Give A_s/B of `matcher.chance`, with however few days."""
+    if weight.throughout == 0:
         return 0.0
-    own = max(weight.at_crime, prior.ordinary_rate)
-    return weight.at_crime * (weight.days + prior.ordinary_days) / (weight.on_days + prior.ordinary_days * own)
+    prior = prior_of(incident, profile)
+    own = max(weight.throughout, prior.rate)
+    return weight.throughout * (weight.days + prior.days) / (weight.on_days + prior.days * own)

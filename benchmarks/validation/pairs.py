@@ -87,12 +87,12 @@ def pairs_of(world: World, standard: Profile, advance: Callable[[int], None]) ->
             weight = weight_of(wearers[wearer], incident, standard, days_us)
             truth = _truth(number, wearer, crime, world.reported[crime.offender])
             is_told = evidence.verdict == PRESENT and evidence.inside_s >= standard.circle(crime.code).min_stay_s
-            columns.append([*truth, weight.at_crime == 0 or weight.days >= LEAST_DAYS, is_told])
+            columns.append([*truth, weight.throughout == 0 or weight.days >= LEAST_DAYS, is_told])
             plain = [
                 _said(weigh(context_of(wearers[wearer], incident, rule, days_us), incident, rule), rule, None)
                 for rule in (MOJ_COMPATIBLE, RADIUS_100M)
             ]
-            said.append((_said(evidence, standard, ratio_of(weight, standard)), *plain))
+            said.append((_said(evidence, standard, ratio_of(weight, incident, standard)), *plain))
         advance(1)
     table, told = np.array(columns), np.array(said)
     rules = [Said(told[:, rule, 0] > 0, told[:, rule, 1] > 0, told[:, rule, 2]) for rule in range(3)]

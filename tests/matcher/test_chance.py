@@ -136,5 +136,5 @@ def test_what_is_no_probability_is_refused() -> None:
             chance(0.5, _days([0.0] * 10), Prior(days, rate))
 
 
-def _days(at_crime: list[float]) -> Shifted:
-    return Shifted(np.array(at_crime, np.float64), np.ones(len(at_crime)))
+def _days(throughout: list[float]) -> Shifted:
+    return Shifted(np.array(throughout, np.float64), np.ones(len(throughout)))

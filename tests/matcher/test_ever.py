@@ -7,11 +7,13 @@ import pytest
 from matcher.crime_time import CrimeTime
 from matcher.ever import ever_inside
 from matcher.presence import presence
+from matcher.throughout import Lasting
 from matcher.window import Bridges, Place
 from tests import naive_evidence
 from tests.walks import LAT_DEG, LON_DEG, as_arrays, fixes_about, walk_past
 
 BRIDGES = Bridges(max_gap_s=300, max_speed_mps=60, least_mobility_m2ps=1, most_mobility_m2ps=2500)
+LASTING = Lasting(0, 1)
 # Walks of which it is neither certain that they were there nor that they were not.
 UNCERTAIN = [3, 5, 13, 31, 33, 39, 40, 55, 64, 65, 67, 69, 72, 73, 76, 78]
 
@@ -21,7 +23,7 @@ def test_it_is_about_the_share_of_simulated_paths_that_are_ever_inside() -> None
     for seed in UNCERTAIN:
         scene = walk_past(Random(seed))
         fixes, place, when = as_arrays(scene)
-        highest = presence(fixes, place, when, BRIDGES).highest
+        highest = presence(fixes, place, when, BRIDGES, LASTING).highest
         found = ever_inside(fixes, place, when, BRIDGES, highest)
         simulated = naive_evidence.simulated_ever_inside(scene)
         assert 0.005 < simulated < 0.995
@@ -49,7 +51,7 @@ def test_an_uncertain_place_is_not_drawn_anew_at_each_fix() -> None:
     fixes = fixes_about([(60.0 * i, 120.0, 0.0, 1.3) for i in range(61)])
     place = Place(LON_DEG, LAT_DEG, 100.0, 20.0)
     when = CrimeTime(0, 0, 3600_000_000, 3600_000_000)
-    highest = presence(fixes, place, when, BRIDGES).highest
+    highest = presence(fixes, place, when, BRIDGES, LASTING).highest
     assert highest == pytest.approx(0.15, abs=0.02)
     assert highest <= ever_inside(fixes, place, when, BRIDGES, highest) < highest + 0.2
 
@@ -57,7 +59,7 @@ def test_an_uncertain_place_is_not_drawn_anew_at_each_fix() -> None:
 def test_it_is_never_less_than_the_highest_probability_nor_more_than_one() -> None:
     for seed in range(60):
         fixes, place, when = as_arrays(walk_past(Random(seed)))
-        highest = presence(fixes, place, when, BRIDGES).highest
+        highest = presence(fixes, place, when, BRIDGES, LASTING).highest
         assert highest <= ever_inside(fixes, place, when, BRIDGES, highest) <= 1
 
 

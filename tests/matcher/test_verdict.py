@@ -64,4 +64,4 @@ def test_numbers_are_rounded_as_they_are_shown() -> None:
 
 
 def _presence(highest: float, covered_s: float) -> Presence:
-    return Presence(highest, 0, 0.0, 0, 0.0, 0.0, 0.0, covered_s)
+    return Presence(highest, 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0, covered_s)

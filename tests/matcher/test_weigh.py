@@ -329,7 +329,7 @@ def test_the_json_holds_every_number_and_nothing_that_json_lacks(profile: Profil
     for rows in (visit_of(4), elsewhere(20_000), []):
         shown = weigh(context(rows), crime(), profile).as_json()
         assert json.loads(json.dumps(shown, allow_nan=False)) == shown
-        assert shown["schema"] == 2
+        assert shown["schema"] == 3
         assert "is_candidate" not in shown
 
 

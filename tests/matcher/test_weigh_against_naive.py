@@ -67,12 +67,16 @@ def test_the_ratio_is_that_of_its_definition() -> None:
     dense = naive_evidence.dense_presence(scene)
     assert found.chance is not None
     telling = STANDARD.telling
-    of_days = [dense.at_crime / dense.known] * there + [0.0] * (days - there)
-    own = max(dense.at_crime, telling.ordinary_rate)
+    of_days = [dense.throughout / dense.known] * there + [0.0] * (days - there)
+    own = max(
+        dense.throughout,
+        telling.ordinary_s * 2 / (scene.knots_s[2] - scene.knots_s[1] + scene.knots_s[3] - scene.knots_s[0]),
+    )
     rate = (fmean(of_days) * days + telling.ordinary_days * own) / (days + telling.ordinary_days)
     assert (found.chance.days, found.chance.as_much) == (days, there)
     assert found.chance.rate == pytest.approx(rate, rel=0.02)
-    assert found.chance.ratio == pytest.approx(dense.at_crime / rate, rel=0.02)
+    assert found.chance.ratio == pytest.approx(dense.throughout / rate, rel=0.02)
+    assert found.chance.throughout == pytest.approx(dense.throughout, abs=3e-3)
 
 
 def _present_walk() -> Scene:
@@ -103,7 +107,7 @@ def _pings(scene: Scene) -> Pings:
 
 def _weighed(scene: Scene, history: History | None) -> Evidence:
     start_s, from_s, to_s, _ = scene.knots_s
-    circle = Circle(scene.radius_m, round(from_s - start_s, 6), r95_m=scene.sigma_m * R95)
+    circle = Circle(scene.radius_m, round(from_s - start_s, 6), r95_m=scene.sigma_m * R95, stay_s=scene.stay_s)
     profile: Profile = replace(STANDARD, circles=dict.fromkeys(STANDARD.circles, circle))
     incident = Incident(scene.lon_deg, scene.lat_deg, "OTHER", round(from_s * 1e6), round(to_s * 1e6))
     whole = context(_pings(scene), history=history)
