@@ -143,7 +143,7 @@ async def test_any_order_of_arrival_ends_in_the_same_evidence(world: World) -> N
     assert len(found) == 24
     for evidence in found:
         assert evidence == evidence | {
-            "schema": 2,
+            "schema": 3,
             "verdict": "present",
             "radius_m": 100.0,
             "n_pings": 2,
