@@ -192,7 +192,8 @@ def _runs_of(payloads: list[bytes]) -> Runs:
 
 
 def _find_candidates(trails: Trails, selection: Selection, between: Between) -> list[Candidate]:
-    hits = space_time_join(trails, selection.incidents, between)
+    known = selection.incidents if selection.grid is None else selection.grid
+    hits = space_time_join(trails, known, between)
     return [
         Candidate(
             selection.incident_id[incident],

@@ -12,6 +12,7 @@ from app.matching.profiles import find_profiles
 from app.times import to_us
 from matcher.context import Incident, context_bounds, padded_window
 from matcher.incidents import Incidents
+from matcher.index import IncidentGrid, incident_grid
 from matcher.join import Between
 from matcher.profile import Profile
 
@@ -30,6 +31,7 @@ _ROW = np.dtype(
     ]
 )
 _FIRST_CAPACITY = 1024
+_HOUR_US = 3_600_000_000
 
 
 class Selection(NamedTuple):
@@ -39,6 +41,7 @@ class Selection(NamedTuple):
     incidents: Incidents
     context_from_us: Longs
     context_to_us: Longs
+    grid: IncidentGrid | None = None  # of the incidents, where they are joined again and again
 
     def take(self, rows: npt.NDArray[np.intp]) -> "Selection":
         """Select some of these again."""
@@ -70,6 +73,7 @@ class OpenIncidents:
         self._incident_id: list[UUID] = []
         self._slot: dict[UUID, int] = {}
         self._profiles: dict[int, Profile] = {}
+        self._kept: tuple[tuple[int, int], Selection] | None = None
 
     def __len__(self) -> int:
         return len(self._incident_id)
@@ -97,9 +101,17 @@ class OpenIncidents:
         )
 
     def meeting(self, from_us: int, to_us: int) -> Selection:
-        """Select the incidents whose padded window meets this stretch of time."""
-        rows = self._rows[: len(self)]
-        return self._select(np.flatnonzero((rows["from_us"] <= to_us) & (rows["to_us"] >= from_us)))
+        """Select the incidents whose padded window meets the full hours about this stretch of time, with their grid.
+
+        Kept until an incident changes or other hours are asked about: most pings are of the same hours as those before.
+        """
+        hours = from_us // _HOUR_US, to_us // _HOUR_US
+        if self._kept is None or self._kept[0] != hours:
+            rows = self._rows[: len(self)]
+            meets = (rows["from_us"] < (hours[1] + 1) * _HOUR_US) & (rows["to_us"] >= hours[0] * _HOUR_US)
+            selection = self._select(np.flatnonzero(meets))
+            self._kept = hours, selection._replace(grid=incident_grid(selection.incidents))
+        return self._kept[1]
 
     def of(self, incident_ids: list[UUID]) -> Selection:
         """Select incidents by id; those that are not open are left out."""
@@ -114,6 +126,7 @@ class OpenIncidents:
         return Selection(ids, incidents, rows["context_from_us"], rows["context_to_us"])
 
     def _put(self, incident_id: UUID, incident: Incident, profile: Profile) -> None:
+        self._kept = None
         slot = self._slot.setdefault(incident_id, len(self))
         if slot == len(self):
             self._incident_id.append(incident_id)
@@ -132,6 +145,7 @@ class OpenIncidents:
 
     def _remove(self, incident_id: UUID) -> None:
         """Let the last incident take the place of one that is withdrawn."""
+        self._kept = None
         slot = self._slot.pop(incident_id, None)
         if slot is None:
             return
