@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from app.db import connect
-from app.migrate import Applied, Migration, MigrationRefused, migrate, read_applied, read_migrations, refuse_mismatch
+from app.migrate import (
+    Applied,
+    Migration,
+    MigrationRefused,
+    migrate,
+    read_applied,
+    read_migrations,
+    refuse_mismatch,
+    refuse_unless_migrated,
+)
 from app.postgres import database_url
 from app.settings import load_settings
 
@@ -36,6 +45,29 @@ def status(*, as_json: AsJson = False) -> None:
     report = _report(read_migrations(), applied)
     typer.echo(json.dumps(report) if as_json else _in_words(report))
     raise typer.Exit(1 if report["problem"] else 0)
+
+
+@database.command("restored")
+def restored(*, as_json: AsJson = False) -> None:
+    """Say that the database was just restored from a backup: its alert stream goes on where nobody has been.
+
+    What comes now would otherwise have positions that readers have seen, and those who were further than the backup
+    would miss it. Harmless where nothing was restored.
+    """
+    with database_url(load_settings()) as url:
+        position = asyncio.run(_skip_positions(url))
+    said = f"the next event on the alert stream has a position above {position}; now start the service and its workers"
+    typer.echo(json.dumps({"position": position}) if as_json else said)
+
+
+# More than a stream comes to in a century.
+SKIP_POSITIONS = "SELECT setval('stream_position', last_value + 1000000000) FROM stream_position"
+
+
+async def _skip_positions(url: str) -> int:
+    async with connect(url) as connection:
+        await refuse_unless_migrated(connection)
+        return int(await connection.fetchval(SKIP_POSITIONS))
 
 
 async def _migrate(url: str, report: Callable[[str], None]) -> list[Migration]:

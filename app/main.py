@@ -11,6 +11,7 @@ from app.accounts.routes import router as accounts
 from app.activations.routes import router as activations
 from app.alerts.review_routes import router as review
 from app.alerts.routes import router as alerts
+from app.alerts.stream import Streams
 from app.caseloads.routes import router as caseloads
 from app.db import connect_pool
 from app.delivery.outside import outside_of
@@ -53,6 +54,7 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database_url = database_url
+    app.state.streams = Streams()
     add_error_handlers(app)
     nouns = (
         pings,

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import signal
 import socket
 import sys
@@ -12,6 +11,7 @@ import typer
 
 from app.failure import Failure
 from app.kernel_cache import point_numba_at_cache
+from app.listening import listen
 from app.logs import write_logs
 from app.matching.profiles import find_newest, list_names, publish_built_in
 from app.postgres import database_url
@@ -36,24 +36,13 @@ def serve(
         settings = settings.model_copy(update={"matcher": False})
     # Ends this command by way of its `with` blocks, so that the embedded server is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with contextlib.suppress(KeyboardInterrupt), _listen(host, port) as listening:
+    with contextlib.suppress(KeyboardInterrupt), listen(host, port) as listening:
         # Before the kernels are imported.
         point_numba_at_cache()
         with database_url(settings) as url:
             asyncio.run(_prepare(url, settings))
             _say_where(listening, host)
             _serve(listening, url, settings)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Listen before anything else is started. Raises Failure, saying why it cannot be."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise Failure(f"port {port} of {host} is taken by another program; choose one with --port") from None
-        raise Failure(f"cannot listen on port {port} of {host}: {error.strerror}") from None
 
 
 async def _prepare(url: str, settings: Settings) -> None:

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     # How many bodies of pings are worked on at a time, and how many bytes as sent; more are asked to come again (429).
     max_bodies: int = Field(default=64, gt=0)
     max_bodies_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
+    # How many alert streams one process keeps open; more are asked to come again (429).
+    max_streams: int = Field(default=500, gt=0)
     # How long a body may take to arrive.
     max_body_s: float = Field(default=60.0, gt=0)
     # Pings older than this many days are refused; None: none is too old.

@@ -7,13 +7,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app import metrics
 from app.access.keys import is_still_valid, requires
 from app.access.viewer import Viewer
 from app.alerts.reading import find_alert, list_alerts, list_revisions
 from app.alerts.schemas import AlertPage, ReviewedAlert, RevisionPage
-from app.alerts.stream import find_last_position, read_stream
+from app.alerts.stream import Streams, find_last_position, read_stream, refuse_unknown_position
 from app.db import Pool
+from app.errors import Busy
 from app.pages import After, Limit, link_next
 from app.wake import Hints
 
@@ -55,7 +55,9 @@ async def get_alerts(
                     "example": 'id: 41\nevent: alert.raised\ndata: {"number":"A-3F0QZ1XW","state":"new"}\n\n'
                 }
             },
-        }
+        },
+        409: {"description": "The stream has not come to this position: the database was restored from an older copy"},
+        429: {"description": "More streams are open than there is room for"},
     },
 )
 async def stream_alerts(
@@ -70,13 +72,18 @@ async def stream_alerts(
     ] = None,
 ) -> StreamingResponse:
     """Give every revision of the alerts that the caller may see, and what people do with them, as it is dispatched."""
-    pool: Pool = request.app.state.pool
+    state = request.app.state
+    pool: Pool = state.pool
+    if state.streams.n >= state.settings.max_streams:
+        raise Busy("More alert streams are open than there is room for. Come again, or read GET /v1/alerts meanwhile.")
     position = last_event_id if last_event_id is not None else after
-    if position is None:
-        async with pool.acquire() as connection:
+    async with pool.acquire() as connection:
+        if position is None:
             position = await find_last_position(connection)
+        else:
+            await refuse_unknown_position(connection, position)
     return StreamingResponse(
-        _events(pool, request.app.state.hints, viewer, position),
+        _events(pool, state.hints, state.streams, viewer, position),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -102,21 +109,21 @@ async def get_revisions(
     return RevisionPage(revisions=revisions, next=link_next(request, response, last, len(revisions), limit))
 
 
-async def _events(pool: Pool, hints: Hints, viewer: Viewer, position: int) -> AsyncIterator[str]:
-    """Write events as they come. No connection is held while a client reads, so a slow one holds nobody up."""
-    metrics.STREAM_CLIENTS.inc()
-    try:
-        with hints.bell("stream") as bell:
-            yield ": open\n\n"
-            while True:
-                async with pool.acquire() as connection, connection.transaction():
-                    if not await is_still_valid(connection, viewer):
-                        return
-                    events, read_to = await read_stream(connection, viewer, position, EVENTS_A_READ)
-                for place, alert in events:
-                    yield f"id: {place}\nevent: alert.{alert.kind}\ndata: {alert.model_dump_json()}\n\n"
-                is_full, position = len(events) == EVENTS_A_READ, read_to
-                if not is_full and not await bell.wait(HEARTBEAT_S):
-                    yield ": still here\n\n"
-    finally:
-        metrics.STREAM_CLIENTS.dec()
+async def _events(pool: Pool, hints: Hints, streams: Streams, viewer: Viewer, position: int) -> AsyncIterator[str]:
+    """Write events as they come. No connection is held while a client reads, so a slow one holds nobody up.
+
+    A page is read when the one before has been taken, so what waits for a stuck client does not grow; `app.listening`
+    says when it is given up.
+    """
+    with streams.counted(), hints.bell("stream") as bell:
+        yield ": open\n\n"
+        while True:
+            async with pool.acquire() as connection, connection.transaction():
+                if not await is_still_valid(connection, viewer):
+                    return
+                events, read_to = await read_stream(connection, viewer, position, EVENTS_A_READ)
+            for place, alert in events:
+                yield f"id: {place}\nevent: alert.{alert.kind}\ndata: {alert.model_dump_json()}\n\n"
+            is_full, position = len(events) == EVENTS_A_READ, read_to
+            if not is_full and not await bell.wait(HEARTBEAT_S):
+                yield ": still here\n\n"

@@ -1,11 +1,15 @@
 """The alert stream as it is read: revisions and what people did with alerts, by position."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
+from app import metrics
 from app.access.viewer import Viewer
 from app.alerts.schemas import Alert, alert_of
 from app.audit.store import record
 from app.db import Connection
+from app.errors import Conflict
 
 # The state is that which the event left: what the alert has come to since is in later events.
 STREAM = """
@@ -27,7 +31,26 @@ WHERE x.position > $2 AND x.position <= $4
   AND (i.force_id = $1 OR w.force_id = $1 OR w.probation_id = $1)
 ORDER BY x.position LIMIT $3
 """
+# Of the sequence, which gives none twice, also if what it was drawn for was never committed.
+HIGHEST_POSITION = "SELECT last_value FROM stream_position"
 LAST_POSITION = "SELECT coalesce(max(position), 0) FROM outbox"
+
+
+class Streams:
+    """How many streams are open in this process."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count one more for the block."""
+        self.n += 1
+        try:
+            with metrics.STREAM_CLIENTS.track_inprogress():
+                yield
+        finally:
+            self.n -= 1
 
 
 class Streamed(NamedTuple):
@@ -47,6 +70,15 @@ async def read_stream(connection: Connection, viewer: Viewer, after: int, limit:
         await record(connection, viewer, "alerts.stream", f"after={after}", [row["wearer_id"] for row in rows])
     read_to = rows[-1]["position"] if len(rows) == limit else last
     return Streamed([(row["position"], alert_of(row)) for row in rows], read_to)
+
+
+async def refuse_unknown_position(connection: Connection, position: int) -> None:
+    """Raise Conflict for a position that the stream has not come to: whoever waited there would miss what comes."""
+    if position > await connection.fetchval(HIGHEST_POSITION):
+        raise Conflict(
+            f"The stream has not come to position {position}; the database is another one, or was restored from an "
+            "older copy. Read from after=0: what was told before has the same alert and revision."
+        )
 
 
 async def find_last_position(connection: Connection) -> int:
