@@ -1,6 +1,7 @@
 """Devices by the serial that their contractor gave them."""
 
 from collections.abc import Iterable
+from typing import cast
 
 from app.db import Connection, Pool
 
@@ -38,20 +39,24 @@ class KnownDevices:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._ids: dict[tuple[int, str], int] = {}
+        self._ids: dict[int, dict[str, int]] = {}
 
     async def ids(self, contractor_id: int, serials: list[str]) -> list[int]:
         """Device ids of these serials, in their order; unknown devices are made, in a transaction of their own."""
-        known = {serial: self._ids.get((contractor_id, serial)) for serial in serials}
-        missing = [serial for serial, device_id in known.items() if device_id is None]
-        if missing:
-            async with self._pool.acquire() as connection:
-                found = await find_or_create_devices(connection, contractor_id, missing)
-            self._remember(contractor_id, found)
-            known |= found
-        return [device_id for serial in serials if (device_id := known[serial]) is not None]
+        known = self._ids.setdefault(contractor_id, {})
+        ids = [known.get(serial) for serial in serials]
+        missing = [serial for serial, device_id in zip(serials, ids, strict=True) if device_id is None]
+        if not missing:
+            return cast("list[int]", ids)
+        async with self._pool.acquire() as connection:
+            found = await find_or_create_devices(connection, contractor_id, missing)
+        given = [
+            found[serial] if device_id is None else device_id for serial, device_id in zip(serials, ids, strict=True)
+        ]
+        self._remember(contractor_id, found)
+        return given
 
     def _remember(self, contractor_id: int, found: dict[str, int]) -> None:
-        if len(self._ids) + len(found) > self._LIMIT:
+        if sum(map(len, self._ids.values())) + len(found) > self._LIMIT:
             self._ids.clear()
-        self._ids.update({(contractor_id, serial): device_id for serial, device_id in found.items()})
+        self._ids.setdefault(contractor_id, {}).update(found)
