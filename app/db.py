@@ -89,7 +89,12 @@ async def _reached(url: str, max_size: int) -> Pool:
                 max_queries=_NEVER_TOO_OLD,
                 init=set_codecs,
                 reset=_leave_as_it_is,
-                server_settings={"application_name": _APPLICATION, "timezone": "UTC"},
+                server_settings={
+                    "application_name": _APPLICATION,
+                    "timezone": "UTC",
+                    # Our questions take milliseconds, and starting processes that help with them takes longer.
+                    "max_parallel_workers_per_gather": "0",
+                },
             )
         except (OSError, asyncpg.CannotConnectNowError) as error:  # not there, or still starting
             if time.monotonic() > deadline or isinstance(error, ssl.SSLError):
