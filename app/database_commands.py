@@ -49,13 +49,14 @@ def status(*, as_json: AsJson = False) -> None:
 
 @database.command("restored")
 def restored(*, as_json: AsJson = False) -> None:
-    """Say that the database was just restored from a backup: its alert stream goes on where nobody has been.
+    """Say that the database was just restored from a backup, before anything is started on it.
 
-    What comes now would otherwise have positions that readers have seen, and those who were further than the backup
-    would miss it. Harmless where nothing was restored.
+    Its alert stream goes on where nobody has been: what comes now would otherwise have positions that readers have
+    seen, and those who were further than the backup would miss it. Days whose hours were sealed are free to be dropped,
+    though the numbers of transactions may have begun again. Harmless where nothing was restored.
     """
     with database_url(load_settings()) as url:
-        position = asyncio.run(_skip_positions(url))
+        position = asyncio.run(_begin_anew(url))
     said = f"the next event on the alert stream has a position above {position}; now start the service and its workers"
     typer.echo(json.dumps({"position": position}) if as_json else said)
 
@@ -63,10 +64,15 @@ def restored(*, as_json: AsJson = False) -> None:
 # More than a stream comes to in a century.
 SKIP_POSITIONS = "SELECT setval('stream_position', last_value + 1000000000) FROM stream_position"
 
+# Who reads with a snapshot from before a sealing is told by the number of its transaction; a restored database may be
+# far behind that number, and nobody reads it yet.
+SEALED_NOW = "UPDATE sealed_day SET last_sealed_by = pg_current_xact_id()"
 
-async def _skip_positions(url: str) -> int:
-    async with connect(url) as connection:
+
+async def _begin_anew(url: str) -> int:
+    async with connect(url) as connection, connection.transaction():
         await refuse_unless_migrated(connection)
+        await connection.execute(SEALED_NOW)
         return int(await connection.fetchval(SKIP_POSITIONS))
 
 

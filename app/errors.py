@@ -8,9 +8,12 @@ from http import HTTPStatus
 from typing import Any
 
 import asyncpg
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+
+log = structlog.get_logger("trailmatch.errors")
 
 
 class AppError(Exception):
@@ -78,6 +81,10 @@ class DatabaseAway(AppError):
     """The database does not answer."""
 
 
+class DatabaseFull(AppError):
+    """The database has no room left, on its disk or in memory."""
+
+
 STATUS: dict[type[AppError], HTTPStatus] = {
     BadBody: HTTPStatus.BAD_REQUEST,
     BadRequest: HTTPStatus.BAD_REQUEST,
@@ -93,6 +100,7 @@ STATUS: dict[type[AppError], HTTPStatus] = {
     PreconditionRequired: HTTPStatus.PRECONDITION_REQUIRED,
     Busy: HTTPStatus.TOO_MANY_REQUESTS,
     DatabaseAway: HTTPStatus.SERVICE_UNAVAILABLE,
+    DatabaseFull: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 HEADERS: dict[type[AppError], list[tuple[str, str]]] = {
@@ -103,6 +111,7 @@ HEADERS: dict[type[AppError], list[tuple[str, str]]] = {
     ],
     Busy: [("Retry-After", "2")],
     DatabaseAway: [("Retry-After", "5")],
+    DatabaseFull: [("Retry-After", "60")],
 }
 
 # What Starlette says of its own accord, in words.
@@ -119,6 +128,8 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     for kind in _DATABASE_AWAY:
         app.add_exception_handler(kind, _database_away)
+    for kind in _DATABASE_FULL:
+        app.add_exception_handler(kind, _database_full)
     app.add_exception_handler(asyncpg.InterfaceError, _interface_error)
     app.add_exception_handler(Exception, _our_fault)
 
@@ -180,6 +191,16 @@ async def _database_away(request: Request, _error: Exception) -> Response:
     # What was lost may be the answer to a commit, so this cannot say that nothing was stored.
     away = DatabaseAway("The database does not answer. Send the same again later: what is stored already is found so.")
     return await _app_error(request, away)
+
+
+_DATABASE_FULL = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
+
+
+async def _database_full(request: Request, error: Exception) -> Response:
+    # Which of the two is the operator's to know; whoever called can but wait.
+    log.error("the database has no room left", error=type(error).__name__)
+    full = DatabaseFull("The database has no room left; nothing of this was stored. Send the same again later.")
+    return await _app_error(request, full)
 
 
 async def _interface_error(request: Request, error: Exception) -> Response:

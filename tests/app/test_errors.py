@@ -7,8 +7,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.db import Connection
 from app.rows import MAX_BODY_BYTES
 from tests.app.conftest import MakeKey
+from tests.app.incidents.examples import an_incident
 
 PROBLEM = "application/problem+json"
 
@@ -132,6 +134,28 @@ async def test_a_fault_of_ours_is_a_500_without_a_word_of_what_was_sent(
     answer = await service.get("/fail")
     assert _is_problem(answer, 500)
     assert "secret" not in answer.text
+
+
+# As PostgreSQL says it when a file cannot grow any more.
+FULL_DISK = """
+CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'could not extend file: secret' USING ERRCODE = 'disk_full';
+END $$;
+CREATE TRIGGER no_room BEFORE INSERT ON incident FOR EACH ROW EXECUTE FUNCTION no_room()
+"""
+
+
+async def test_a_full_disk_is_a_503_after_which_the_same_is_stored(
+    service: httpx.AsyncClient, connection: Connection, met: dict[str, str]
+) -> None:
+    await connection.execute(FULL_DISK)
+    answer = await service.post("/v1/incidents", json=[an_incident()], headers=met)
+    assert _is_problem(answer, 503)
+    assert (answer.headers["retry-after"], answer.json()["title"]) == ("60", "Database full")
+    assert "secret" not in answer.text
+    await connection.execute("DROP TRIGGER no_room ON incident")
+    assert (await service.post("/v1/incidents", json=[an_incident()], headers=met)).status_code == 200
 
 
 async def test_a_server_that_breaks_off_every_session_is_a_503_and_then_serves_on(
