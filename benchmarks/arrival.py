@@ -14,7 +14,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.rivals import Skipped, prepared_rivals
 from benchmarks.workloads import Workload, workload
 from matcher.arrival import Arrivals
-from matcher.hits import Hits
+from matcher.hits import Rows
 from matcher.trail_index import trail_index
 
 Incident = tuple[float, float, float, int, int]
@@ -51,10 +51,11 @@ def arrival(
         taken_bytes[form] = round(bytes_of(index) / drawn.trails.fixed_at_us.size, 2)
         arrivals = Arrivals(index, between)
         found = [arrivals.meet(*incident) for incident in incidents]
-        answers.append([(hits.device[hits.n_pings > 0], hits.n_pings[hits.n_pings > 0]) for hits in found])
+        seen = [rows[rows["n_pings"] > 0] for rows in found]
+        answers.append([(rows["device"], rows["n_pings"]) for rows in seen])
         times_us = [taken_us for _ in range(rounds) for taken_us in _times_us(arrivals.meet, incidents)]
         answered.append(Answered("trailmatch", form, times_us, build_ms))
-        del index, arrivals, found
+        del index, arrivals, found, seen
     points, with_lines = answers
     _check_same("trailmatch, with lines", with_lines, points)
     rivals, skipped = _rivals(drawn, order, threads, points)
@@ -83,7 +84,7 @@ def arrival(
         typer.echo(f"  {engine:11} skipped: {reason}")
 
 
-def _times_us(meet: Callable[..., Hits], incidents: list[Incident]) -> list[float]:
+def _times_us(meet: Callable[..., Rows], incidents: list[Incident]) -> list[float]:
     times_us = []
     for incident in incidents:
         started = time.perf_counter_ns()

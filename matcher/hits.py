@@ -56,3 +56,11 @@ def hits_of(rows: Rows) -> Hits:
 def columns_of(rows: Rows) -> Hits:
     """Make columns of rows of HIT that are sorted."""
     return Hits._make(np.ascontiguousarray(rows[name]) for name in Hits._fields)
+
+
+def rows_of(hits: Hits) -> Rows:
+    """Make rows of columns."""
+    rows = np.empty(hits.incident.size, HIT)
+    for name, column in hits._asdict().items():
+        rows[name] = column
+    return rows

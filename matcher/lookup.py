@@ -69,7 +69,7 @@ def look_up(
     Returns the incident before which it stopped, the new number of rows, and the room that the next block lacks: in
     `stretches`, in `pings`, in `found` beyond its rows. An incident that should be scanned is marked and passed over.
     """
-    ends = np.empty(BLOCK_INCIDENTS, np.int64)
+    ends = np.empty(min(BLOCK_INCIDENTS, end - first), np.int64)
     at = first
     while at < end:
         block_end = min(at + BLOCK_INCIDENTS, end)

@@ -11,7 +11,7 @@ from benchmarks.taxis import read_known_meetings
 from benchmarks.workloads import SF2008, workload
 from matcher.arrival import Arrivals
 from matcher.between import line_rule
-from matcher.hits import Hits
+from matcher.hits import Hits, columns_of
 from matcher.incidents import Incidents
 from matcher.index import incident_grid
 from matcher.index_join import join_indexed
@@ -106,7 +106,7 @@ def test_incidents_that_arrive_one_by_one_meet_whom_they_meet_together(between: 
     index = trail_index(drawn.trails, between)
     arrivals, expected = Arrivals(index, between), space_time_join(index, incidents, between)
     for row, incident in enumerate(zip(*incidents, strict=True)):
-        hits = arrivals.meet(*incident)
+        hits = columns_of(arrivals.meet(*incident))
         mine = Hits._make(column[expected.incident == row] for column in expected)
         _equal(hits._replace(incident=hits.incident + row), mine)
     with pytest.raises(ValueError, match="ends before it starts"):
