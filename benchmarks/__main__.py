@@ -14,6 +14,7 @@ from benchmarks.ingest import ingest
 from benchmarks.join import join
 from benchmarks.latency import latency
 from benchmarks.nation import nation
+from benchmarks.overload import overload
 from benchmarks.replay import replay
 from benchmarks.stream import stream
 from benchmarks.table import table
@@ -28,6 +29,7 @@ cli.command("ingest")(ingest)
 cli.command("join")(join)
 cli.command("latency")(latency)
 cli.command("nation")(nation)
+cli.command("overload")(overload)
 cli.command("replay")(replay)
 cli.command("stream")(stream)
 cli.command("table")(table)
