@@ -128,8 +128,8 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     for kind in _DATABASE_AWAY:
         app.add_exception_handler(kind, _database_away)
-    for kind in _DATABASE_FULL:
-        app.add_exception_handler(kind, _database_full)
+    for full in _DATABASE_FULL:
+        app.add_exception_handler(full, _database_full)
     app.add_exception_handler(asyncpg.InterfaceError, _interface_error)
     app.add_exception_handler(Exception, _our_fault)
 
