@@ -12,6 +12,13 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 _TUNNELS = (IPv6Network("2002::/16"), IPv6Network("2001::/32"))  # 6to4 and Teredo: they lead to an IPv4 address inside
+# Not for the public internet, though `ipaddress` of some versions of Python takes them for that.
+_RESERVED: tuple[IPv4Network | IPv6Network, ...] = (
+    IPv4Network("192.0.0.0/24"),  # for protocols (RFC 6890)
+    IPv4Network("192.88.99.0/24"),  # relays of 6to4 (RFC 7526)
+    IPv6Network("3fff::/20"),  # for documentation (RFC 9637)
+    IPv6Network("5f00::/16"),  # segment routing (RFC 9602)
+)
 
 
 class AddressRefused(Exception):  # noqa: N818 - a finding, not a fault
@@ -50,6 +57,7 @@ def is_public(address: Address) -> bool:
     is_odd = inner.is_multicast or inner.is_reserved or inner.is_loopback or inner.is_link_local or inner.is_unspecified
     if isinstance(inner, IPv6Address):
         is_odd = is_odd or inner.is_site_local or any(inner in tunnel for tunnel in _TUNNELS)
+    is_odd = is_odd or any(inner in network for network in _RESERVED if network.version == inner.version)
     return inner.is_global and not is_odd
 
 
