@@ -82,7 +82,7 @@ class Flood:
         self._reported = dict[str, float]()  # when each crime was posted
         self._alerted = dict[str, float]()  # after how long its alert came
         self.answers = Counter[int]()
-        self.accepted = 0
+        self.accepted = self.broken_off = 0
         self.not_ready = 0
         self.most_batches = 0
         self.most_lag_s = 0.0
@@ -124,14 +124,22 @@ class Flood:
 
     async def _send(self, client: httpx.AsyncClient, bodies: Iterator[Delivery]) -> None:
         for body in bodies:
-            while True:
+            answer = await self._post(client, body)
+            if answer.is_success:  # stored now, or before an answer that did not come
+                self.accepted += answer.json()["accepted"] + answer.json()["duplicates"]
+
+    async def _post(self, client: httpx.AsyncClient, body: Delivery) -> httpx.Response:
+        """Post until there is an answer that does not ask to come again."""
+        while True:
+            try:
                 answer = await client.post("/v1/pings", content=body.content, headers={"Content-Type": body.media_type})
-                self.answers[answer.status_code] += 1
-                if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
-                    break
-                await asyncio.sleep(float(answer.headers["Retry-After"]))
-            if answer.is_success:
-                self.accepted += answer.json()["accepted"]
+            except httpx.TransportError:  # most often an idle connection that was closed as it was to be used again
+                self.broken_off += 1
+                continue
+            self.answers[answer.status_code] += 1
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                return answer
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
 
     async def _look(self) -> None:
         """See how much waits, until cancelled."""
@@ -194,6 +202,7 @@ class Flood:
             "stored_bodies": self.answers[200],
             "asked_to_come_again": self.answers[429],
             "other_answers": other,
+            "connections_broken_off": self.broken_off,
             "not_ready": self.not_ready,
             "most_batches_waiting": self.most_batches,
             "most_lag_s": round(self.most_lag_s, 1),
