@@ -5,13 +5,26 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from geo.jit import kernel
-from matcher.crime_time import CrimeTime
+from matcher.crime_time import CrimeTime, share_before
 from matcher.fixes import Fixes, Floats
 from matcher.jumps import find_jumps
-from matcher.presence import KNOWN, SUMS, THROUGHOUT, add_window
-from matcher.throughout import ROOM, Lasting, Runs
+from matcher.presence import SUMS, add_bridge
+from matcher.throughout import HIGHEST_LEVEL, ROOM, Lasting, Runs, begin, follow, go_on, throughout
 from matcher.trails import Ints, Longs
-from matcher.window import Bridges, Place, rows_of, table_of
+from matcher.window import (
+    AT_S,
+    SIGMA_M,
+    X_M,
+    Y_M,
+    Bridges,
+    Place,
+    Rows,
+    inside_at,
+    is_far,
+    is_joined,
+    rows_of,
+    table_of,
+)
 
 
 class Shifted(NamedTuple):
@@ -33,8 +46,10 @@ def shifted_presence(
     """Give `throughout` and `known` of `presence` for the window moved by each of (S,) microseconds.
 
     Of the fixes, none of them set aside yet, only those of each window and up to beside_us on either side are looked
-    at. The integrals are the coarser the longer the window is, because more of them are added: in tests A is off by
-    2e-3 at most and 1e-4 on average. Cost: 30 ns for each fix in a window, and 0.3 us for each bridge near the edge.
+    at. The longer the window, the more is added up and the more coarsely: from 50 minutes on the probability counts as
+    changing evenly over stretches on which the wearer hardly moved. Against `presence` it is off by 5e-3 at most in
+    tests, 5e-4 on average. Cost: 30 ns for each fix in a window, 0.2 µs for each stretch near the place, and 1 µs for
+    those on which the wearer moved.
     """
     found = Shifted(np.empty(shifts_us.size), np.empty(shifts_us.size))
     _shifted(*fixes[:4], place, when, bridges, lasting, shifts_us, beside_us, _tolerance(when), *found)
@@ -45,6 +60,10 @@ def shifted_presence(
 _COARSE: Final = 4e-4
 _COARSE_S: Final = 1200.0
 _COARSEST: Final = 2e-2
+# From this one on a short stretch counts as steady though its probability is not near 1.
+_STEADY: Final = 1e-3
+# Of two fixes of somebody at rest 95 in 100 are no further apart than √6 of their errors: exp(−6/2).
+_STILL: Final = 6.0
 
 
 def _tolerance(when: CrimeTime) -> float:
@@ -64,10 +83,10 @@ def _shifted(
     shifts_us: Longs,
     beside_us: int,
     tolerance: float,
-    throughout: Floats,
+    found: Floats,
     known: Floats,
 ) -> None:
-    sums, room = np.empty(SUMS), np.empty(ROOM)
+    sums, room = np.zeros(SUMS), np.empty(ROOM)
     for i in range(shifts_us.size):
         shift_us = shifts_us[i]
         moved = CrimeTime(
@@ -75,7 +94,7 @@ def _shifted(
         )
         first = np.searchsorted(time_us, moved.start_us - beside_us)
         end = np.searchsorted(time_us, moved.end_us + beside_us, "right")
-        throughout[i] = known[i] = 0.0
+        found[i] = known[i] = 0.0
         if first == end:
             continue
         day_us, lon, lat, sigma = time_us[first:end], lon_e7[first:end], lat_e7[first:end], sigma_m[first:end]
@@ -85,6 +104,46 @@ def _shifted(
             day_us, lon, lat, sigma = day_us[kept], lon[kept], lat[kept], sigma[kept]
         rows = rows_of(day_us, moved)
         table = table_of(day_us, lon, lat, sigma, rows, place, moved.start_us)
-        sums[:] = 0
-        add_window(table, rows, place, bridges, tolerance, Runs(room, moved, lasting), sums)
-        throughout[i], known[i] = sums[THROUGHOUT], sums[KNOWN]
+        runs = Runs(room, moved, lasting)
+        begin(runs)
+        known[i] = _add_day(table, rows, place, bridges, tolerance, runs, sums)
+        found[i] = throughout(runs)
+
+
+@kernel
+def _add_day(
+    table: Floats, rows: Rows, place: Place, bridges: Bridges, tolerance: float, runs: Runs, sums: Floats
+) -> float:
+    """Tell the runs of a day's window, in time order; gives how much of the crime's moments is covered."""
+    length_s = (runs.when.end_us - runs.when.start_us) / 1e6
+    known = since_s = until_s = 0.0
+    for row in range(rows.first, rows.last):
+        if table[row + 1, AT_S] <= 0 or table[row, AT_S] >= length_s or not is_joined(table, row, bridges):
+            continue
+        start_s, end_s = max(table[row, AT_S], 0.0), min(table[row + 1, AT_S], length_s)
+        if start_s > until_s:
+            known += share_before(runs.when, until_s) - share_before(runs.when, since_s)
+            since_s = start_s
+        until_s = end_s
+        if is_far(table, row, row + 1, place, bridges):
+            continue
+        at_start, at_end = inside_at(table, row, place), inside_at(table, row + 1, place)
+        is_certain = min(at_start, at_end) >= HIGHEST_LEVEL
+        if (is_certain or tolerance >= _STEADY) and _is_steady(table, row, place):
+            go_on(runs, start_s, at_start)
+            follow(runs, end_s, at_end)
+        else:
+            add_bridge(table, row, place, bridges, tolerance, runs, sums)
+    return known + share_before(runs.when, until_s) - share_before(runs.when, since_s)
+
+
+@kernel
+def _is_steady(table: Floats, row: int, place: Place) -> bool:
+    """Say whether a stretch is one that errors alone may explain, or shorter than half the radius.
+
+    The probability is hardly less on it than at its two fixes: it reaches all levels if both do, and where so many
+    stretches are added that one tells little, it can be taken to change evenly from the one to the other.
+    """
+    x_m, y_m = table[row + 1, X_M] - table[row, X_M], table[row + 1, Y_M] - table[row, Y_M]
+    errors_m2 = table[row, SIGMA_M] * table[row, SIGMA_M] + table[row + 1, SIGMA_M] * table[row + 1, SIGMA_M]
+    return bool(x_m * x_m + y_m * y_m <= max(_STILL * errors_m2, place.radius_m * place.radius_m / 4))

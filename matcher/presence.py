@@ -8,11 +8,10 @@ from geo.jit import kernel
 from matcher.bridge import Bridge, certainty, highest_between, integrate, probability_at
 from matcher.crime_time import CrimeTime, density_per_s, share_before
 from matcher.fixes import Fixes, Floats
-from matcher.throughout import HIGHEST_LEVEL, ROOM, Lasting, Runs, begin, follow, go_on, throughout
+from matcher.throughout import ROOM, Lasting, Runs, begin, follow, go_on, throughout
 from matcher.trails import Ints, Longs
 from matcher.window import (
     AT_S,
-    SIGMA_M,
     Bridges,
     Place,
     Rows,
@@ -20,7 +19,6 @@ from matcher.window import (
     inside_at,
     is_far,
     is_joined,
-    position_at,
     rows_of,
     table_of,
 )
@@ -76,18 +74,14 @@ _TO_PART: Final = 4
 _SEEN: Final = 5
 _SEEN_S: Final = 6
 _INSIDE_S: Final = 7
-AT_CRIME: Final = 8
-THROUGHOUT: Final = 9
-KNOWN: Final = 10
+_AT_CRIME: Final = 8
+_THROUGHOUT: Final = 9
+_KNOWN: Final = 10
 _COVERED_S: Final = 11
 SUMS: Final = 12
 
 # Mean error of P over a piece of a bridge.
 _FINE: Final = 1e-5
-# From this one on a short stretch counts as steady though its probability is not near 1.
-_STEADY: Final = 1e-3
-# Of two fixes of somebody at rest 95 in 100 are no further apart than √6 of their errors: exp(−6/2).
-_STILL: Final = 6.0
 
 
 @kernel
@@ -104,7 +98,7 @@ def _presence(
     sums, runs = np.zeros(SUMS), Runs(np.empty(ROOM), when, lasting)
     rows = rows_of(time_us, when)
     table = table_of(time_us, lon_e7, lat_e7, sigma_m, rows, place, when.start_us)
-    add_window(table, rows, place, bridges, _FINE, runs, sums)
+    _add_window(table, rows, place, bridges, runs, sums)
     if sums[_BRIDGE] >= 0:
         _sharpen(table, place, bridges, sums)
     return (
@@ -113,17 +107,15 @@ def _presence(
         sums[_SEEN],
         when.start_us + round(sums[_SEEN_S] * 1e6) if sums[_SEEN] > 0 else NO_TIME_US,
         sums[_INSIDE_S],
-        sums[AT_CRIME],
-        sums[THROUGHOUT],
-        sums[KNOWN],
+        sums[_AT_CRIME],
+        sums[_THROUGHOUT],
+        sums[_KNOWN],
         sums[_COVERED_S],
     )
 
 
 @kernel
-def add_window(
-    table: Floats, rows: Rows, place: Place, bridges: Bridges, tolerance: float, runs: Runs, sums: Floats
-) -> None:
+def _add_window(table: Floats, rows: Rows, place: Place, bridges: Bridges, runs: Runs, sums: Floats) -> None:
     """Add all fixes of the window and all bridges that enter it to the sums, in time order."""
     sums[_BRIDGE] = -1
     begin(runs)
@@ -136,41 +128,11 @@ def add_window(
         if row == rows.last or table[row + 1, AT_S] <= 0 or before_s >= length_s or not is_joined(table, row, bridges):
             continue
         start_s, end_s = max(before_s, 0.0), min(table[row + 1, AT_S], length_s)
-        sums[KNOWN] += share_before(when, end_s) - share_before(when, start_s)
+        sums[_KNOWN] += share_before(when, end_s) - share_before(when, start_s)
         sums[_COVERED_S] += end_s - start_s
-        if is_far(table, row, row + 1, place, bridges):
-            continue
-        if tolerance > _FINE and _is_steady(table, row, place, tolerance):
-            _pass_steady(table, row, start_s, end_s, place, runs)
-        else:
-            _add_bridge(table, row, place, bridges, tolerance, runs, sums)
-    sums[THROUGHOUT] = throughout(runs)
-
-
-@kernel
-def _is_steady(table: Floats, row: int, place: Place, tolerance: float) -> bool:
-    """Say whether the probability from a row to the next can be taken to change evenly between those at the two fixes.
-
-    Over a stretch that errors alone may explain, or shorter than half the radius, it is hardly less, and reaches all
-    levels if both do. Where so many stretches are added that one tells little, that it is so short is enough.
-    """
-    x_m, y_m = position_at(table, row, place)
-    end_x_m, end_y_m = position_at(table, row + 1, place)
-    errors_m2 = table[row, SIGMA_M] * table[row, SIGMA_M] + table[row + 1, SIGMA_M] * table[row + 1, SIGMA_M]
-    along_m2 = (end_x_m - x_m) * (end_x_m - x_m) + (end_y_m - y_m) * (end_y_m - y_m)
-    if along_m2 > max(_STILL * errors_m2, place.radius_m * place.radius_m / 4):
-        return False
-    if tolerance >= _STEADY:
-        return True
-    return min(inside_at(table, row, place), inside_at(table, row + 1, place)) >= HIGHEST_LEVEL
-
-
-@kernel
-def _pass_steady(table: Floats, row: int, start_s: float, end_s: float, place: Place, runs: Runs) -> None:
-    """Tell the runs of a stretch on which the probability hardly changes."""
-    at_start, at_end = inside_at(table, row, place), inside_at(table, row + 1, place)
-    go_on(runs, start_s, at_start)
-    follow(runs, end_s, at_end)
+        if not is_far(table, row, row + 1, place, bridges):
+            add_bridge(table, row, place, bridges, _FINE, runs, sums)
+    sums[_THROUGHOUT] = throughout(runs)
 
 
 @kernel
@@ -183,7 +145,7 @@ def _add_fix(table: Floats, row: int, place: Place, sums: Floats) -> None:
 
 
 @kernel
-def _add_bridge(
+def add_bridge(
     table: Floats, row: int, place: Place, bridges: Bridges, tolerance: float, runs: Runs, sums: Floats
 ) -> None:
     """Add the part of the bridge from a row to the next that lies in the window, piece by piece of the density."""
@@ -209,7 +171,7 @@ def _add_certain(runs: Runs, start_s: float, end_s: float, sums: Floats) -> None
     go_on(runs, start_s, 1.0)
     follow(runs, end_s, 1.0)
     sums[_INSIDE_S] += end_s - start_s
-    sums[AT_CRIME] += share_before(runs.when, end_s) - share_before(runs.when, start_s)
+    sums[_AT_CRIME] += share_before(runs.when, end_s) - share_before(runs.when, start_s)
     if sums[_HIGHEST] < 1:
         sums[_HIGHEST], sums[_HIGHEST_S], sums[_BRIDGE] = 1.0, start_s, -1
 
@@ -245,7 +207,7 @@ def _add_piece(
     )
     follow(runs, end_s, at_end)
     sums[_INSIDE_S] += found.inside * bridge.seconds
-    sums[AT_CRIME] += found.weighted * bridge.seconds
+    sums[_AT_CRIME] += found.weighted * bridge.seconds
     if found.highest > sums[_HIGHEST]:
         sums[_HIGHEST], sums[_HIGHEST_S], sums[_BRIDGE] = found.highest, before_s + found.at * bridge.seconds, row
         sums[_FROM_PART], sums[_TO_PART] = max(start, found.at - found.beside), min(end, found.at + found.beside)

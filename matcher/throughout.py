@@ -65,7 +65,8 @@ def go_on(runs: Runs, from_s: float, inside: float) -> None:
     Nobody knows what was between: a run never goes over a gap.
     """
     if runs.state[_LAST_S] == from_s:
-        follow(runs, from_s, inside)
+        if runs.state[_LAST] != inside:
+            follow(runs, from_s, inside)
         return
     _fall(runs, runs.state[_LAST_S], 0)
     runs.state[_LAST_S], runs.state[_LAST] = from_s, 0.0

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from geo.jit import kernel
+from geo.plane import place_in, plane_at
 from geo.wgs84 import RADIANS_PER_DEGREE, offset_m, shorter_way_deg
 from matcher.bridge import Bridge
 from matcher.circle import CERTAIN, inside_probability
@@ -38,14 +39,16 @@ class Bridges(NamedTuple):
 _METRES_PER_DEGREE: Final = 110_500.0
 # What can be near is this near in latitude, but for errors over 30 km, with which P is nothing (at most R²/2σ²).
 _NEAR_DEG: Final = 2.0
+# Of fixes so near the position is nearly always needed.
+_NEARBY_M: Final = 1_000.0
 
 # Columns of the table of a window's fixes, one row each, with some before and after for the mobility.
 AT_S: Final = 0  # seconds after the window's start
 _LON: Final = 1  # 1e-7 degrees
 _LAT: Final = 2
 SIGMA_M: Final = 3
-_X: Final = 4  # metres about the place, NaN until they are needed
-_Y: Final = 5
+X_M: Final = 4  # metres about the place, NaN until they are needed, as for `inside_at`
+Y_M: Final = 5
 _INSIDE: Final = 6  # probability at the fix, NaN until it is needed
 _EAST: Final = 7  # metres off the place, at most
 _NORTH: Final = 8
@@ -77,15 +80,18 @@ def table_of(
     table = np.empty((rows.size, _COLUMNS))
     # Degrees of longitude as short as _NEAR_DEG nearer to the pole: what is further off is far by latitude.
     east_m = _METRES_PER_DEGREE * math.cos(min(abs(place.lat_deg) + _NEAR_DEG, 90.0) * RADIANS_PER_DEGREE)
+    plane = plane_at(place.lon_deg, place.lat_deg)
     for row in range(rows.size):
         fix = rows.fix + row
         table[row, AT_S] = (time_us[fix] - start_us) / 1e6
         table[row, _LON] = lon_e7[fix]
         table[row, _LAT] = lat_e7[fix]
         table[row, SIGMA_M] = sigma_m[fix]
-        table[row, _X] = table[row, _INSIDE] = table[row, _TURN] = math.nan
+        table[row, X_M] = table[row, _INSIDE] = table[row, _TURN] = math.nan
         table[row, _EAST] = shorter_way_deg(lon_e7[fix] / E7_PER_DEGREE - place.lon_deg) * east_m
         table[row, _NORTH] = (lat_e7[fix] / E7_PER_DEGREE - place.lat_deg) * _METRES_PER_DEGREE
+        if abs(table[row, _EAST]) < _NEARBY_M and abs(table[row, _NORTH]) < _NEARBY_M:
+            table[row, X_M], table[row, Y_M], _ = place_in(plane, lon_e7[fix], lat_e7[fix])
     return table
 
 
@@ -126,7 +132,7 @@ def inside_at(table: Floats, row: int, place: Place) -> float:
     """Give the probability at a fix."""
     if math.isnan(table[row, _INSIDE]):
         _locate(table, row, place)
-        x_m, y_m, sigma_m = table[row, _X], table[row, _Y], table[row, SIGMA_M]
+        x_m, y_m, sigma_m = table[row, X_M], table[row, Y_M], table[row, SIGMA_M]
         blur_m = math.sqrt(sigma_m * sigma_m + place.sigma_m * place.sigma_m)
         table[row, _INSIDE] = inside_probability(math.sqrt(x_m * x_m + y_m * y_m), place.radius_m, blur_m)
     return float(table[row, _INSIDE])
@@ -134,16 +140,16 @@ def inside_at(table: Floats, row: int, place: Place) -> float:
 
 @kernel
 def _locate(table: Floats, row: int, place: Place) -> None:
-    if math.isnan(table[row, _X]):
+    if math.isnan(table[row, X_M]):
         lon_deg, lat_deg = table[row, _LON] / E7_PER_DEGREE, table[row, _LAT] / E7_PER_DEGREE
-        table[row, _X], table[row, _Y] = offset_m(place.lon_deg, place.lat_deg, lon_deg, lat_deg)
+        table[row, X_M], table[row, Y_M] = offset_m(place.lon_deg, place.lat_deg, lon_deg, lat_deg)
 
 
 @kernel
 def position_at(table: Floats, row: int, place: Place) -> tuple[float, float]:
     """Give metres east and north of the place at which a fix lies."""
     _locate(table, row, place)
-    return table[row, _X], table[row, _Y]
+    return table[row, X_M], table[row, Y_M]
 
 
 @kernel
@@ -156,7 +162,7 @@ def bridge_after(table: Floats, row: int, place: Place, bridges: Bridges) -> Bri
     """
     _locate(table, row, place)
     _locate(table, row + 1, place)
-    x_m, y_m = table[row + 1, _X] - table[row, _X], table[row + 1, _Y] - table[row, _Y]
+    x_m, y_m = table[row + 1, X_M] - table[row, X_M], table[row + 1, Y_M] - table[row, Y_M]
     square_m2 = x_m * x_m + y_m * y_m
     square_m2 += 2 * (table[row, SIGMA_M] * table[row, SIGMA_M] + table[row + 1, SIGMA_M] * table[row + 1, SIGMA_M])
     led_m2ps = square_m2 / (2 * (table[row + 1, AT_S] - table[row, AT_S]))
@@ -175,10 +181,10 @@ def loose_bridge_after(table: Floats, row: int, place: Place, bridges: Bridges) 
 @kernel
 def _bridge(table: Floats, row: int, place: Place, mobility_m2ps: float) -> Bridge:
     return Bridge(
-        table[row, _X],
-        table[row, _Y],
-        table[row + 1, _X] - table[row, _X],
-        table[row + 1, _Y] - table[row, _Y],
+        table[row, X_M],
+        table[row, Y_M],
+        table[row + 1, X_M] - table[row, X_M],
+        table[row + 1, Y_M] - table[row, Y_M],
         table[row + 1, AT_S] - table[row, AT_S],
         mobility_m2ps,
         table[row, SIGMA_M] * table[row, SIGMA_M],
@@ -202,7 +208,7 @@ def _fitted_m2ps(table: Floats, row: int, place: Place, bridges: Bridges) -> flo
     least, most = bridges.least_mobility_m2ps, bridges.most_mobility_m2ps
     if turned_s > 0:
         return likeliest_mobility(table[first:end, _TURN:], least, most)
-    x_m, y_m = table[row + 1, _X] - table[row, _X], table[row + 1, _Y] - table[row, _Y]
+    x_m, y_m = table[row + 1, X_M] - table[row, X_M], table[row + 1, Y_M] - table[row, Y_M]
     seconds = table[row + 1, AT_S] - table[row, AT_S]
     return float(min(max((x_m * x_m + y_m * y_m) / (2 * seconds), least), most))
 
@@ -221,8 +227,8 @@ def _leave_out(table: Floats, row: int, place: Place, bridges: Bridges) -> None:
     left_out(
         before_s,
         after_s,
-        table[row, _X] - (1 - part) * table[row - 1, _X] - part * table[row + 1, _X],
-        table[row, _Y] - (1 - part) * table[row - 1, _Y] - part * table[row + 1, _Y],
+        table[row, X_M] - (1 - part) * table[row - 1, X_M] - part * table[row + 1, X_M],
+        table[row, Y_M] - (1 - part) * table[row - 1, Y_M] - part * table[row + 1, Y_M],
         table[row - 1, SIGMA_M] * table[row - 1, SIGMA_M],
         table[row, SIGMA_M] * table[row, SIGMA_M],
         table[row + 1, SIGMA_M] * table[row + 1, SIGMA_M],
