@@ -8,7 +8,7 @@ from fastapi import Query, Request, Response
 
 MAX_LIMIT = 1_000
 
-After = Annotated[int, Query(ge=0, description="Cursor: give what comes after it; 0 is the beginning.")]
+After = Annotated[int, Query(ge=0, lt=2**63, description="Cursor: give what comes after it; 0 is the beginning.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows on a page.")]
 
 

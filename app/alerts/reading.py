@@ -77,7 +77,7 @@ FROM alert_revision r
 JOIN alert a USING (alert_id)
 JOIN incident i USING (incident_id)
 JOIN wearer w USING (wearer_id)
-WHERE r.alert_id = $2 AND (i.force_id = $1 OR w.force_id = $1 OR w.probation_id = $1) AND r.revision > $3
+WHERE r.alert_id = $2 AND (i.force_id = $1 OR w.force_id = $1 OR w.probation_id = $1) AND r.revision > $3::bigint
 ORDER BY r.revision LIMIT $4
 """
 

@@ -12,7 +12,7 @@ SELECT d.device_id, d.serial, d.first_seen_at, w.wearer_id, w.reference, e.from_
 FROM device d
 LEFT JOIN effective_activation e ON e.device_id = d.device_id AND e.from_at <= now() AND e.to_at > now()
 LEFT JOIN wearer w ON w.wearer_id = e.wearer_id
-WHERE d.contractor_id = $1 AND d.device_id > $2 AND (e.device_id IS NULL OR NOT $4)
+WHERE d.contractor_id = $1 AND d.device_id > $2::bigint AND (e.device_id IS NULL OR NOT $4)
 ORDER BY d.device_id LIMIT $3
 """
 

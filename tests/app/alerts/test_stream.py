@@ -199,3 +199,11 @@ async def test_what_people_do_is_on_the_stream_in_its_order(case: Case) -> None:
         "Outcome: arrested, on 2026-03-15.",
     ]
     assert "Moore" not in str(events)
+
+
+async def test_a_cursor_beyond_all_numbers_is_refused_and_after_a_great_one_there_is_nothing(case: Case) -> None:
+    for path, key in (("/v1/alerts", "alerts"), (f"{case.path}/revisions", "revisions")):
+        refused = await case.service.get(path, params={"after": 2**63}, headers=case.kent)
+        assert refused.status_code == 422
+        empty = await case.service.get(path, params={"after": 2**63 - 1}, headers=case.kent)
+        assert empty.json()[key] == []
