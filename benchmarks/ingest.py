@@ -107,6 +107,7 @@ async def _measure(
             await report(force, rows, incidents, phase.name, rng)
             await wait_until_idle(force, lambda _: None)
             measured[phase.name] = await _send_all(connection, contractor, force, phase, rows, rng)
+            _console.print(f"{phase.name}: {measured[phase.name]}", highlight=False)
     return {**{f"{name}_pings_per_s": phase["pings_per_s"] for name, phase in measured.items()}, "phases": measured}
 
 

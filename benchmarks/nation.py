@@ -78,6 +78,7 @@ def nation(
     machine = describe_machine()
     scene = _scene(np.random.default_rng(seed), devices, incidents, history_days, history_every_s)
     result = _run(scene, devices, history_days, "standard")
+    _console.print(f"with evidence: {result}", highlight=False)
     if without:
         result |= {f"{name}_without_evidence": value for name, value in _run(scene, devices, 0, "radius-100m").items()}
     result |= {"pings": int(scene.rows.size), "incidents": incidents, "history_pings": _size(scene), "seed": seed}
