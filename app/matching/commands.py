@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from app.matching.file_columns import BadRow
     from app.matching.file_evidence import Weighed
     from app.matching.files import Pairs, Question
+    from matcher.profile import Profile
 
 _PARTIAL = 3
 _LISTED = 20
@@ -40,6 +41,11 @@ def match(
     profile: Annotated[
         str, typer.Option(help="By which settings the evidence is weighed: standard, radius-100m, moj-compatible.")
     ] = "standard",
+    moved: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="Count alerts by chance: weigh each incident on so many other days."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws those days.")] = 1,
     *,
     evidence: Annotated[bool, typer.Option("--evidence", help="Weigh what each pair is worth.")] = False,
     points_only: Annotated[bool, typer.Option("--points-only", help="Leave out the lines between pings.")] = False,
@@ -50,7 +56,9 @@ def match(
     A ping counts within the radius and from `from` less the padding to `to` plus the padding, all ends included.
     With --evidence each pair is weighed by a profile, which has its own radius, padding, gap and speed: verdict,
     probabilities, likelihood ratio and sentences. Each device is taken for one wearer who had it on all the time, and
-    the comparable days before are those that the file holds. Exit 0 if every row was used, 3 if some were left out.
+    the comparable days before are those that the file holds. With --moved no match is given, but how many alerts a day
+    a service must expect by chance: the same crimes on other days of the same trails. Exit 0 if every row was used, 3
+    if some were left out.
     """
     if out and not out.name.endswith((".parquet", ".csv", ".csv.gz")):
         raise typer.BadParameter(f"{out}: pairs are written to .parquet, .csv or .csv.gz", param_hint="--out")
@@ -58,11 +66,17 @@ def match(
         raise typer.BadParameter(f"{out.parent} is no directory", param_hint="--out")
     if pings == incidents == "-":
         raise typer.BadParameter("only one of the two can be stdin", param_hint="PINGS, INCIDENTS")
+    if out and moved:
+        raise typer.BadParameter("crimes that are moved make no matches to write", param_hint="--out")
     _refuse_what_does_not_fit(context, evidence=evidence)
     from app.kernel_cache import point_numba_at_cache  # noqa: PLC0415 - as below
 
     point_numba_at_cache()
-    if evidence:
+    if moved:
+        bad_rows = _print_by_chance(
+            pings, incidents, profile, moved, seed, threads or os.cpu_count() or 1, as_json=as_json
+        )
+    elif evidence:
         bad_rows = _print_evidence(pings, incidents, profile, threads or os.cpu_count() or 1, out, as_json=as_json)
     else:
         question = _question(radius_m, pad_s, max_gap_s, max_speed_mps, threads, points_only=points_only)
@@ -75,7 +89,7 @@ def match(
 
 
 _OF_PAIRS = {"radius_m", "pad_s", "max_gap_s", "max_speed_mps", "points_only"}
-_OF_EVIDENCE = {"profile"}
+_OF_EVIDENCE = {"profile", "moved", "seed"}
 
 
 def _refuse_what_does_not_fit(context: typer.Context, *, evidence: bool) -> None:
@@ -121,19 +135,48 @@ def _print_evidence(
     from rich.console import Console  # noqa: PLC0415 - no other command waits for rich
 
     from app.matching.file_evidence import weigh_files  # noqa: PLC0415 - as above
-    from matcher.profile import BUILT_IN  # noqa: PLC0415 - as above
 
-    known = {built_in.name: built_in for built_in in BUILT_IN}
-    if profile not in known:
-        raise typer.BadParameter(f"{profile!r} is none of {', '.join(known)}", param_hint="--profile")
+    by = _built_in(profile)
     with Console(stderr=True).status("starting") as status:
-        weighed = weigh_files(pings, incidents, known[profile], threads, out, status.update)
+        weighed = weigh_files(pings, incidents, by, threads, out, status.update)
     if as_json:
-        told = weighed._asdict() | {"profile": profile, "sha256": known[profile].sha256().hex()}
+        told = weighed._asdict() | {"profile": profile, "sha256": by.sha256().hex()}
         typer.echo(json.dumps(_with_errors(told, weighed.bad_rows)))
     else:
         typer.echo(_weighed_as_text(weighed))
     return weighed.bad_rows
+
+
+def _print_by_chance(
+    pings: str, incidents: str, profile: str, times: int, seed: int, threads: int, *, as_json: bool
+) -> list["BadRow"]:
+    from rich.console import Console  # noqa: PLC0415 - no other command waits for rich
+
+    from app.matching.by_chance import count_by_chance  # noqa: PLC0415 - as above
+
+    by = _built_in(profile)
+    with Console(stderr=True).status("starting") as status:
+        counted = count_by_chance(pings, incidents, by, times, seed, threads, status.update)
+    if as_json:
+        told = counted._asdict() | {"profile": profile, "sha256": by.sha256().hex(), "seed": seed}
+        typer.echo(json.dumps(_with_errors(told, counted.bad_rows)))
+    else:
+        typer.echo(
+            f"{counted.moved:,} times a crime was moved to another day: {counted.alerts:,} alerts, of them "
+            f"{counted.alerts_with_too_little_history:,} with too little history. At {counted.incidents_a_day:g} "
+            f"crimes a day that is {counted.alerts_a_day:g} alerts a day by chance; {counted.unmovable:,} incidents "
+            f"fit no other day; {counted.seconds:.1f} s"
+        )
+    return counted.bad_rows
+
+
+def _built_in(name: str) -> "Profile":
+    from matcher.profile import BUILT_IN  # noqa: PLC0415 - no other command waits for numpy
+
+    known = {built_in.name: built_in for built_in in BUILT_IN}
+    if name not in known:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}", param_hint="--profile")
+    return known[name]
 
 
 def _as_object(pairs: "Pairs") -> dict[str, Any]:

@@ -84,8 +84,8 @@ def weigh_files(pings: str, incidents: str, profile: Profile, threads: int, out:
     incident_columns = Columns(read_table(incidents, OFFENCE_COLUMNS))
     of_incidents = incident_rows(incident_columns)
     say("joining")
-    candidates = _candidates(of_pings, of_incidents, profile, threads)
-    found = list(_weigh_pairs(candidates, of_pings, of_incidents, profile, say))
+    candidates = candidates_of(of_pings, of_incidents, profile, threads)
+    found = list(weigh_pairs(candidates, of_pings, of_incidents, profile, say))
     found.sort(key=lambda one: (one.incident, of_pings.device_id[one.device].as_py()))
     if out:
         say(f"writing {out}")
@@ -103,7 +103,7 @@ def weigh_files(pings: str, incidents: str, profile: Profile, threads: int, out:
     )
 
 
-def _candidates(pings: PingRows, incidents: IncidentRows, profile: Profile, threads: int) -> list[tuple[int, int]]:
+def candidates_of(pings: PingRows, incidents: IncidentRows, profile: Profile, threads: int) -> list[tuple[int, int]]:
     """Join with the widened circles; gives pairs of device and incident, device by device."""
     windows = [padded_window(_incident(incidents, row), profile) for row in range(len(incidents.offence))]
     radius_m = [profile.circle(offence).radius_m + profile.candidate_margin_m for offence in incidents.offence]
@@ -129,7 +129,7 @@ def _incident(incidents: IncidentRows, row: int) -> Incident:
     )
 
 
-def _weigh_pairs(
+def weigh_pairs(
     candidates: list[tuple[int, int]], pings: PingRows, incidents: IncidentRows, profile: Profile, say: Say
 ) -> Iterator[Found]:
     """Weigh the candidates device by device; gives those that are matches."""

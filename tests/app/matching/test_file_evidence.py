@@ -113,6 +113,8 @@ def test_what_a_cell_says_wrongly_is_told(incidents: Path, tmp_path: Path) -> No
         (["--evidence", "--profile", "mine"], "none of"),
         (["--evidence", "--radius-m", "50"], "the profile says it"),
         (["--profile", "standard"], "goes with --evidence"),
+        (["--moved", "3"], "goes with --evidence"),
+        (["--evidence", "--moved", "3", "--out", "x.csv"], "make no matches to write"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(
@@ -121,3 +123,38 @@ def test_an_option_that_would_do_nothing_is_refused(
     run = _match(pings, incidents, *options)
     assert run.exit_code == 2
     assert said in run.stderr
+
+
+def test_a_crime_on_other_days_counts_who_was_there_by_chance(pings: Path, tmp_path: Path) -> None:
+    # T-1 was there on the last of thirteen days, which is one of the twelve that a crime on the tenth moves to.
+    answer = _weighed(pings, _incident_on(-3, tmp_path), "--moved", "60")
+    assert (answer["moved"], answer["incidents"], answer["unmovable"]) == (60, 1, 0)
+    assert 1 <= answer["alerts"] <= 15
+    assert answer["incidents_a_day"] == 1
+    assert answer["alerts_a_day"] == pytest.approx(answer["alerts"] / 60, abs=1e-4)
+    again = _weighed(pings, _incident_on(-3, tmp_path), "--moved", "60")
+    assert again["alerts"] == answer["alerts"]
+
+
+def test_the_day_of_the_crime_itself_is_no_chance(pings: Path, incidents: Path) -> None:
+    answer = _weighed(pings, incidents, "--moved", "40")
+    assert (answer["alerts"], answer["alerts_a_day"]) == (0, 0)
+
+
+def test_a_crime_that_fits_no_other_day_is_counted_and_not_moved(pings: Path, tmp_path: Path) -> None:
+    answer = _weighed(pings, _incident_on(0, tmp_path, hours=300), "--moved", "2")
+    assert (answer["moved"], answer["unmovable"], answer["alerts_a_day"]) == (0, 1, 0)
+
+
+def test_the_alerts_by_chance_are_said_in_a_sentence(pings: Path, incidents: Path) -> None:
+    run = _match(pings, incidents, "--evidence", "--moved", "2")
+    assert run.exit_code == 0
+    assert "2 times a crime was moved to another day: 0 alerts" in run.stdout
+
+
+def _incident_on(day: int, directory: Path, hours: float = 1 / 3) -> Path:
+    from_at = CRIME + timedelta(days=day)
+    path = directory / "moved.csv"
+    window = f"{from_at:%Y-%m-%dT%H:%M:%SZ},{from_at + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
+    path.write_text(f"incident_ref,from,to,lon,lat,offence\nA/1,{window},-1.5,53.0,biad\n", encoding="utf-8")
+    return path
