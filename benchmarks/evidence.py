@@ -71,7 +71,7 @@ def measured(
     if directory is not None:
         worlds.append(draw_san_francisco(directory, seed, scenes // 2))
     by_world = {world.name: _of_world(world, standard, seed, progress) for world in worlds}
-    calibrated = _calibrated(town, directory, standard, seed)
+    calibrated = _calibrated(town, directory, standard, seed, progress)
     return {
         "machine": describe_machine(),
         "seed": seed,
@@ -92,7 +92,8 @@ def _of_world(world: World, standard: Profile, seed: int, progress: Progress) ->
     pairs = pairs_of(world, standard, lambda crimes: progress.advance(task, crimes))
     planted = pairs.is_planted & pairs.is_covered
     wearer_days = _wearer_days(world)
-    by_chance = chance_ratios(world, standard, Parameters(), seed, _CHANCE_SCENES)
+    evaluating = progress.add_task(f"chance evaluations in {world.name}", total=_CHANCE_SCENES)
+    by_chance = chance_ratios(world, standard, Parameters(), seed, _CHANCE_SCENES, lambda: progress.advance(evaluating))
     of_planted = np.maximum(pairs.standard.score[planted], _LEAST_RATIO)
     rules = {"standard": pairs.standard, "moj-compatible": pairs.moj_compatible, "radius-100m": pairs.radius_100m}
     possible = _possible_per_incident(world, standard, pairs)
@@ -203,16 +204,22 @@ def _speed(world: World, standard: Profile) -> dict[str, Any]:
     }
 
 
-def _calibrated(town: World, directory: Path | None, standard: Profile, seed: int) -> dict[str, Any]:
+def _calibrated(
+    town: World, directory: Path | None, standard: Profile, seed: int, progress: Progress
+) -> dict[str, Any]:
+    task = progress.add_task("calibration", total=3 if directory else 1)
     radius_m = standard.circle("BIAD").radius_m
     predictions = {
         "town": predict(held_in_town(town, standard, seed, 800), standard, radius_m, seed, _PREDICTIONS, 200)
     }
+    progress.advance(task)
     if directory is not None:
         taxis = held_on_taxis(directory, 44, seed, standard)
         predictions["san_francisco"] = predict(taxis, standard, radius_m, seed, _PREDICTIONS, 125)
+        progress.advance(task)
         phones = held_on_phones(directory, standard)
         predictions["phones"] = predict(phones, standard, radius_m, seed, _PREDICTIONS, _PREDICTIONS)
+        progress.advance(task)
     return {name: _of_predictions(found) for name, found in predictions.items()}
 
 

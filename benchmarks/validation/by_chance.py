@@ -1,6 +1,7 @@
 """Chance evaluations: ratios for crimes at times when nothing ties the wearer to them."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,11 +17,13 @@ from matcher.profile import Profile
 BOUNDS = (10.0, 100.0, 1_000.0)
 
 
-def chance_ratios(world: World, profile: Profile, parameters: Parameters, seed: int, count: int) -> Floats:
+def chance_ratios(
+    world: World, profile: Profile, parameters: Parameters, seed: int, count: int, advance: Callable[[], None]
+) -> Floats:
     """Give the ratios of so many pairs of a place and a wearer who was inside that circle at some time.
 
     Places are those of the world's crimes, one with a wearer drawn for each; the moment is drawn evenly over the time
-    that the wearer's trail covers, and a window about it as its kind has them.
+    that the wearer's trail covers, and a window about it as its kind has them. `advance` is called for each.
     """
     wearers = [wearer_of(reported, profile) for reported in world.reported]
     draw = np.random.default_rng([seed, 51])
@@ -38,6 +41,7 @@ def chance_ratios(world: World, profile: Profile, parameters: Parameters, seed: 
         incident = Incident(reported.lon_deg, reported.lat_deg, reported.code, *window_us)
         weight = weight_of(wearers[row], incident, profile, comparable_days_us(world, incident, profile))
         ratios.append(ratio_of(weight, incident, profile))
+        advance()
     return np.array(ratios)
 
 
