@@ -73,7 +73,7 @@ async def drop_day(pool: Pool, day: int) -> bool:
             async with connection.transaction():
                 await lock_day(connection, day)
                 if proof.wrong:
-                    await _mark(connection, day, proof.wrong)
+                    await _mark(connection, day, proof)
                     return False
                 if not await _is_proved(connection, day, proof):
                     return False
@@ -147,12 +147,17 @@ RETURNING device_id
 """
 
 
-async def _mark(connection: Connection, day: int, wrong: list[tuple[int, datetime]]) -> None:
-    """Have hours sealed anew, unless somebody else has dropped their rows meanwhile, after a better look."""
-    if await connection.fetchval(IS_DROPPED, day):
+async def _mark(connection: Connection, day: int, proof: Proof) -> None:
+    """Have hours sealed anew that were found to be wrong.
+
+    Unless somebody else has dropped the day's rows meanwhile, or sealed some of them: what was compared is not there
+    any more, and whoever looks next finds what is still wrong.
+    """
+    if await connection.fetchval(IS_DROPPED, day) or await connection.fetchval(LAST_SEALED_BY, day) != proof.sealed_by:
         return
     # An hour that has a mark by now got pings between the first look and the comparison: it differs as it should.
-    marked = await connection.fetch(MARK, [device_id for device_id, _ in wrong], [hour_at for _, hour_at in wrong])
+    devices, hours = [device_id for device_id, _ in proof.wrong], [hour_at for _, hour_at in proof.wrong]
+    marked = await connection.fetch(MARK, devices, hours)
     if marked:
         log.error("chunks differ from their rows; they are sealed anew", day=day, hours=len(marked))
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import MutableMapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -55,16 +54,22 @@ async def test_an_hour_that_gets_a_ping_while_its_chunk_is_compared_is_not_calle
         await town.deliver(Seal(DAY))
         device_id = await pool.fetchval("SELECT device_id FROM device")
         wrong = [(device_id, to_datetime(NOON_US - NOON_US % 3_600_000_000))]
+        compared = dropping.Proof(await pool.fetchval(dropping.LAST_SEALED_BY, DAY), wrong)
         await town.deliver(Pings([fix(NOON_US + 1)]))
-        assert await mark(town, wrong) == []
+        assert await mark(town, compared) == []
+        assert await count(town, "dirty_hour") == 1
         await town.deliver(Seal(DAY))
-        assert [each["log_level"] for each in await mark(town, wrong)] == ["error"]
+        # It was sealed anew after the comparison: what differed then is right by now.
+        assert await mark(town, compared) == []
+        assert await count(town, "dirty_hour") == 0
+        compared = dropping.Proof(await pool.fetchval(dropping.LAST_SEALED_BY, DAY), wrong)
+        assert [each["log_level"] for each in await mark(town, compared)] == ["error"]
+        assert await count(town, "dirty_hour") == 1
 
 
-async def mark(town: Town, wrong: list[tuple[int, datetime]]) -> Sequence[MutableMapping[str, Any]]:
+async def mark(town: Town, compared: dropping.Proof) -> Sequence[MutableMapping[str, Any]]:
     """Mark hours whose chunks differ; gives what is logged of it."""
     async with town.pool.acquire() as c, c.transaction():
         with capture_logs() as logs:
-            await dropping._mark(c, DAY, wrong)
-    assert await count(town, "dirty_hour") == 1
+            await dropping._mark(c, DAY, compared)
     return logs
