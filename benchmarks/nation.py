@@ -51,12 +51,40 @@ class Crimes(NamedTuple):
     to_us: NDArray[np.int64]
 
 
+class Past(NamedTuple):
+    """The days before, drawn as they are sent: of a whole country they take gigabytes."""
+
+    near: NDArray[np.int64]  # (T,) tags that come near a crime
+    home_e7: NDArray[np.int64]  # (T, 2)
+    hours_us: NDArray[np.int64]  # (H,) when each of its hours begins
+    moments_us: NDArray[np.int64]  # (M,) of the fixes in an hour
+    seed: int
+
+    @property
+    def size(self) -> int:
+        """How many fixes that are."""
+        return self.near.size * self.hours_us.size * self.moments_us.size
+
+    def hours(self) -> Iterator[Rows]:
+        """Give an hour of all of them at a time, at home; the same each time."""
+        rng = np.random.default_rng(self.seed)
+        for hour_us in self.hours_us.tolist() if self.near.size else []:
+            part = np.zeros((self.moments_us.size, self.near.size), ROW)
+            part["device_id"] = self.near
+            part["fixed_at"] = (hour_us + self.moments_us).view("M8[us]")[:, None]
+            part["source"] = 1
+            part["lon_e7"] = self.home_e7[:, 0] + rng.normal(0, 300, part.shape)
+            part["lat_e7"] = self.home_e7[:, 1] + rng.normal(0, 300, part.shape)
+            part["accuracy_cm"] = 800
+            yield part.reshape(-1)
+
+
 class Scene(NamedTuple):
     """The day, and what is stored before it begins."""
 
     rows: Rows
     crimes: Crimes
-    history: list[Rows]
+    past: Past
 
 
 def nation(
@@ -76,26 +104,26 @@ def nation(
     """
     os.environ["TRAILMATCH_SEAL_AFTER_HOURS"] = "100000"
     machine = describe_machine()
-    scene = _scene(np.random.default_rng(seed), devices, incidents, history_days, history_every_s)
+    scene = _scene(seed, devices, incidents, history_days, history_every_s)
     result = _run(scene, devices, history_days, "standard")
     _console.print(f"with evidence: {result}", highlight=False)
     if without:
         result |= {f"{name}_without_evidence": value for name, value in _run(scene, devices, 0, "radius-100m").items()}
-    result |= {"pings": int(scene.rows.size), "incidents": incidents, "history_pings": _size(scene), "seed": seed}
+    result |= {"pings": int(scene.rows.size), "incidents": incidents, "history_pings": scene.past.size, "seed": seed}
     typer.echo(json.dumps(result | machine) if as_json else "\n".join(f"{n:40} {v}" for n, v in result.items()))
     raise typer.Exit(0 if result["accepted"] == scene.rows.size else 1)
 
 
-def _size(scene: Scene) -> int:
-    return sum(part.size for part in scene.history)
-
-
-def _scene(rng: np.random.Generator, devices: int, incidents: int, history_days: int, every_s: int) -> Scene:
-    today = int(datetime.now(UTC).timestamp() * 1e6) // DAY_US
-    rows = minute_fixes(devices, today - 1, rng)
+def _scene(seed: int, devices: int, incidents: int, history_days: int, every_s: int) -> Scene:
+    rng = np.random.default_rng(seed)
+    day = int(datetime.now(UTC).timestamp() * 1e6) // DAY_US - 1
+    rows = minute_fixes(devices, day, rng)
     crimes = _crimes(rows, incidents, rng)
     near = _near(rows, crimes)
-    return Scene(rows, crimes, list(_history(rows, near, today - 1, history_days, every_s, rng)))
+    first = rows[:devices]  # the minute with which the day begins, tag by tag
+    home_e7 = np.column_stack([first["lon_e7"], first["lat_e7"]])[near - 1].astype(np.int64)
+    hours_us = (day - history_days) * DAY_US + np.arange(history_days * 24) * 3_600_000_000
+    return Scene(rows, crimes, Past(near, home_e7, hours_us, np.arange(0, 3_600, every_s) * 1_000_000, seed))
 
 
 def _crimes(rows: Rows, incidents: int, rng: np.random.Generator) -> Crimes:
@@ -124,27 +152,7 @@ def _near(rows: Rows, crimes: Crimes) -> NDArray[np.int64]:
         crimes.from_us - 900_000_000,
         crimes.to_us + 900_000_000,
     )
-    return np.unique(space_time_join(trails, circles).device)
-
-
-def _history(
-    rows: Rows, near: NDArray[np.int64], day: int, days: int, every_s: int, rng: np.random.Generator
-) -> Iterator[Rows]:
-    """The days before, for these tags: at home, where the day begins, an hour of all of them at a time."""
-    first = rows[: rows.size // 1_440]
-    home = {int(row["device_id"]): (int(row["lon_e7"]), int(row["lat_e7"])) for row in first}
-    home_e7 = np.array([home[int(device)] for device in near], np.int64).reshape(-1, 2)
-    moments = np.arange(0, 3_600, every_s) * 1_000_000
-    for hour in range(days * 24 if near.size else 0):
-        at_us = (day - days) * DAY_US + hour * 3_600_000_000 + moments
-        part = np.zeros((moments.size, near.size), ROW)
-        part["device_id"] = near
-        part["fixed_at"] = at_us.view("M8[us]")[:, None]
-        part["source"] = 1
-        part["lon_e7"] = home_e7[:, 0] + rng.normal(0, 300, part.shape)
-        part["lat_e7"] = home_e7[:, 1] + rng.normal(0, 300, part.shape)
-        part["accuracy_cm"] = 800
-        yield part.reshape(-1)
+    return trails.device_id[np.unique(space_time_join(trails, circles).device)].astype(np.int64)
 
 
 def _run(scene: Scene, devices: int, history_days: int, profile: str) -> dict[str, Any]:
@@ -164,7 +172,7 @@ async def _play(
         await fit(contractor, devices, first_us - (history_days + 1) * DAY_US)
         if history_days:
             tell("storing history", 0.0)
-            await send(contractor, (as_arrow(rows) for rows in scene.history), lambda _: None)
+            await send(contractor, (as_arrow(rows) for rows in scene.past.hours()), lambda _: None)
         await wait_until_idle(force, lambda done: tell("matching", done))
         began_s = time.perf_counter()
         accepted = await _send_day(scene, contractor, force, profile, tell)
