@@ -84,8 +84,9 @@ def with_line(total: Total, start: Place, end: Place, times: Window, radius_m: f
         return total
     near_m, near_us = math.inf, enter_us
     # A ping inside speaks for itself, with its own rounding; and no place on a line is nearer than its foot.
-    if squared_m2 > 0 and passes_m4 < total.near_m * total.near_m * squared_m2:
-        near_us = min(max(start_us + _part_us(foot_m2, squared_m2, end_us - start_us), enter_us), leave_us)
+    if squared_m2 == 0 or passes_m4 < total.near_m * total.near_m * squared_m2:
+        if squared_m2 > 0:
+            near_us = min(max(start_us + _part_us(foot_m2, squared_m2, end_us - start_us), enter_us), leave_us)
         if not ((near_us == start_us and starts_inside) or (near_us == end_us and ends_inside)):
             part = (near_us - start_us) / (end_us - start_us)
             near_x_m, near_y_m = x_m + part * along_x_m, y_m + part * along_y_m

@@ -115,6 +115,12 @@ def test_a_stay_is_clipped_to_the_window() -> None:
     assert (hits.n_pings[0], hits.visits[0]) == (2, 2)
 
 
+def test_a_tag_that_lies_still_through_the_window_is_as_near_as_it_lies() -> None:
+    hits = _join([(-60, 30, 40), (60, 30, 40)], INCIDENT._replace(to_us=30 * S))
+    assert (hits.n_pings[0], hits.inside_s[0], hits.near_us[0]) == (0, 30, 0)
+    assert hits.near_m[0] == pytest.approx(50, abs=0.1)
+
+
 def test_a_line_that_leaves_before_the_window_is_no_hit() -> None:
     assert _join([(-50, 0, 0), (250, 0, 3_000)]).incident.size == 0
 
