@@ -29,6 +29,12 @@ def test_two_sources_of_one_moment_are_left_to_the_join() -> None:
     assert not is_candidate(pings(rows[:1]), crime(), STANDARD)
 
 
+def test_a_line_that_cuts_the_edge_is_met_though_both_its_ends_are_outside() -> None:
+    rows: list[Row] = [(0.0, -199.0, 348.0, 8.0, 1), (60.0, 199.0, 348.0, 8.0, 1)]
+    assert is_candidate(pings(rows), crime(), STANDARD)
+    assert not is_candidate(pings([(at_s, x_m, 362.0, *rest) for at_s, x_m, _, *rest in rows]), crime(), STANDARD)
+
+
 def test_no_pings_are_no_candidate() -> None:
     assert not is_candidate(pings([]), crime(), STANDARD)
 
