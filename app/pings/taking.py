@@ -6,6 +6,7 @@ from app import metrics
 from app.access.viewer import Viewer
 from app.errors import NotAllowed
 from app.pings.delivery import Delivery
+from app.pings.room import room_of
 from app.pings.store import PingStore, Receipt
 
 
@@ -17,7 +18,8 @@ def refuse_others(viewer: Viewer) -> None:
 
 async def take_delivery(request: Request, viewer: Viewer, delivery: Delivery, now_us: int) -> Receipt:
     """Store a delivery and count it; what is counted in the receipt is on disk. Raises as PingStore.store does."""
-    receipt = await _store_of(request).store(viewer, delivery)
+    async with room_of(request).storing:
+        receipt = await _store_of(request).store(viewer, delivery)
     for outcome in ("accepted", "duplicates", "conflicts", "rejected"):
         metrics.PINGS.labels(outcome).inc(getattr(receipt, outcome))
     if delivery.pings.size:

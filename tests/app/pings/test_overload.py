@@ -80,3 +80,26 @@ async def test_a_body_that_does_not_arrive_gives_its_room_back(
     assert (refused.status_code, refused.json()["title"]) == (408, "Too slow")
     assert (await service.post("/v1/pings", content=BODY, headers=headers)).json()["accepted"] == 1
     assert await connection.fetchval("SELECT count(*) FROM ping") == 1
+
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+
+async def test_bodies_that_wait_to_be_stored_leave_connections_to_everybody_else(
+    service: httpx.AsyncClient, make_key: MakeKey, connection: Connection
+) -> None:
+    headers = await make_key("Tags", "contractor", "pings:write", "pings:read")
+    assert (await service.post("/v1/pings", content=BODY, headers=headers)).status_code == 200
+    day = await connection.fetchval("SELECT date '2026-03-14' - date '1970-01-01'")
+    # As a day is held while it is sealed.
+    await connection.execute("SELECT pg_advisory_lock(1, $1)", day)
+    posts = [
+        asyncio.create_task(service.post("/v1/pings", json=[PING | {"device_id": f"T-{number}"}], headers=headers))
+        for number in range(2, 22)
+    ]
+    async with asyncio.timeout(30):
+        while await connection.fetchval(WAITING) < 6:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.005)
+        assert (await service.get("/v1/pings/rejected", headers=headers)).status_code == 200
+    await connection.execute("SELECT pg_advisory_unlock(1, $1)", day)
+    assert [(await post).json()["accepted"] for post in posts] == [1] * 20
