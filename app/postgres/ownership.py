@@ -13,22 +13,27 @@ from app.postgres.pid_file import SOCKET, answers, read_pid_file, ready_socket_d
 _START_S = 600.0  # a recovery after a crash reads back up to max_wal_size
 _STOP_S = 60.0
 _POLL_S = 0.01
+# A server that says it is ready and where nobody listens was killed.
+_SILENT_S = 10.0
 
 
 def attach_or_own(home: Path, owner: int) -> Path | None:
     """Take the owner's lock, and return None; or give where the server of the process that has it listens."""
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
+    began = well = time.monotonic()
+    while (now := time.monotonic()) < min(began + _START_S, well + _SILENT_S):
         if try_lock(owner):
             note(owner, os.getpid())
             return None
         # Its owner may just be making it, or be about to stop it; then the lock is free soon.
         socket_dir = ready_socket_dir(home)
-        if socket_dir is not None and answers(socket_dir):
+        if socket_dir is None:
+            well = now
+        elif answers(socket_dir):
             return socket_dir
         time.sleep(_POLL_S)
     pid = (home / "postgres.owner").read_text().strip()
-    raise Failure(f"process {pid} runs PostgreSQL in {home}, but it does not answer; see {home / 'postgres.log'}")
+    log = home / "postgres.log"
+    raise Failure(f"process {pid} runs PostgreSQL in {home}, but it does not answer; see {log}, and start it again")
 
 
 def wait_until_gone(home: Path, lock: int) -> None:

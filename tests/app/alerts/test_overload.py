@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -36,6 +37,8 @@ async def test_pings_that_wait_are_stored_and_counted_and_a_crime_has_its_turn_b
     tags = await make_key("Tags", "contractor", "pings:write")
     kent = await make_key("Kent", "force", "alerts:read", "incidents:write", "metrics:read")
     await world.worn_device("W1")
+    while (await readiness(live_service, kent))[0] != HTTPStatus.OK:  # noqa: ASYNC110 - kernels are compiled
+        await asyncio.sleep(0.2)
     await pool.execute(HOLD_UP_BATCHES)
     crime = {"force": "Kent", "reference": "C1", "offence": "BIAD", "lon": LON, "lat": LAT, "profile": "radius-100m"}
     async with pool.acquire() as holder:

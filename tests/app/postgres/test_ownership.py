@@ -9,6 +9,7 @@ import pytest
 
 from app.failure import Failure
 from app.postgres import running_postgres
+from app.postgres.pid_file import answers
 from tests.app.postgres.holding import hold, let_go, run, servers_in, url_of, wait_until
 
 
@@ -56,6 +57,20 @@ def test_a_second_process_attaches_and_does_not_stop_the_server(state_dir: Path)
     assert run(url, "SELECT 1") == 1
     assert let_go(owner) == 0
     assert servers_in(state_dir) == []
+
+
+def test_a_process_whose_server_has_died_is_named(state_dir: Path) -> None:
+    owner = hold(state_dir)
+    run(url_of(owner), "SELECT 1")
+    (server_process,) = servers_in(state_dir)
+    server_process.kill()
+    wait_until(lambda: not answers(state_dir / "postgres"))  # its children take a moment to notice
+    with pytest.raises(Failure, match=f"process {owner.pid} runs PostgreSQL in .*, but it does not answer"):
+        running_postgres(state_dir).__enter__()
+    owner.kill()
+    owner.wait()
+    with running_postgres(state_dir) as server:
+        assert run(server.url(), "SELECT 1") == 1
 
 
 def test_of_many_starts_at_once_one_makes_the_cluster_and_the_others_attach(empty_dir: Path) -> None:
