@@ -5,11 +5,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from app.matching.file_columns import BadRow, Columns, Longs
-from app.matching.file_evidence import candidates_of, weigh_pairs
-from app.matching.file_rows import ACCURATE_PING_COLUMNS, OFFENCE_COLUMNS, IncidentRows, incident_rows, ping_rows
+from app.matching.file_columns import BadRow, Longs
+from app.matching.file_evidence import candidates_of, read_files, weigh_pairs
+from app.matching.file_rows import IncidentRows
 from app.matching.files import Say
-from app.matching.table_files import read_table
 from matcher.evidence import TOO_LITTLE
 from matcher.profile import Profile
 
@@ -44,12 +43,7 @@ def count_by_chance(
     Raises Failure if a file cannot be read or a column is missing.
     """
     began = time.monotonic()
-    say("reading pings")
-    ping_columns = Columns(read_table(pings, ACCURATE_PING_COLUMNS))
-    of_pings = ping_rows(ping_columns)
-    say("reading incidents")
-    incident_columns = Columns(read_table(incidents, OFFENCE_COLUMNS))
-    of_incidents = incident_rows(incident_columns)
+    of_pings, of_incidents, bad_rows = read_files(pings, incidents, say)
     draw = np.random.default_rng(seed)
     bounds_us = (
         (int(of_pings.fixed_at_us.min()), int(of_pings.fixed_at_us.max())) if of_pings.fixed_at_us.size else (0, 0)
@@ -75,7 +69,7 @@ def count_by_chance(
         incidents_a_day=round(a_day, 3),
         alerts_a_day=round(alerts / n_moved * a_day, 4) if n_moved else 0.0,
         seconds=round(time.monotonic() - began, 3),
-        bad_rows=ping_columns.bad_rows + incident_columns.bad_rows,
+        bad_rows=bad_rows,
     )
 
 

@@ -70,6 +70,25 @@ class Weighed(NamedTuple):
     bad_rows: list[BadRow]
 
 
+class Files(NamedTuple):
+    """What was read of two files."""
+
+    pings: PingRows
+    incidents: IncidentRows
+    bad_rows: list[BadRow]
+
+
+def read_files(pings: str, incidents: str, say: Say) -> Files:
+    """Read what is weighed; `say` hears the progress. Raises Failure for a file that cannot be read or lacks a column."""
+    say("reading pings")
+    ping_columns = Columns(read_table(pings, ACCURATE_PING_COLUMNS))
+    of_pings = ping_rows(ping_columns)
+    say("reading incidents")
+    incident_columns = Columns(read_table(incidents, OFFENCE_COLUMNS))
+    of_incidents = incident_rows(incident_columns)
+    return Files(of_pings, of_incidents, ping_columns.bad_rows + incident_columns.bad_rows)
+
+
 def weigh_files(pings: str, incidents: str, profile: Profile, threads: int, out: Path | None, say: Say) -> Weighed:
     """Weigh two files and write the matches, sorted by row of the incident and by device; `say` hears the progress.
 
@@ -77,12 +96,7 @@ def weigh_files(pings: str, incidents: str, profile: Profile, threads: int, out:
     or a column is missing.
     """
     began = time.monotonic()
-    say("reading pings")
-    ping_columns = Columns(read_table(pings, ACCURATE_PING_COLUMNS))
-    of_pings = ping_rows(ping_columns)
-    say("reading incidents")
-    incident_columns = Columns(read_table(incidents, OFFENCE_COLUMNS))
-    of_incidents = incident_rows(incident_columns)
+    of_pings, of_incidents, bad_rows = read_files(pings, incidents, say)
     say("joining")
     candidates = candidates_of(of_pings, of_incidents, profile, threads)
     found = list(weigh_pairs(candidates, of_pings, of_incidents, profile, say))
@@ -99,7 +113,7 @@ def weigh_files(pings: str, incidents: str, profile: Profile, threads: int, out:
         alerted=sum(one.is_alerted for one in found),
         seconds=round(time.monotonic() - began, 3),
         matches=[_as_object(one, of_pings, of_incidents) for one in found],
-        bad_rows=ping_columns.bad_rows + incident_columns.bad_rows,
+        bad_rows=bad_rows,
     )
 
 
