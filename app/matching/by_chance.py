@@ -4,6 +4,7 @@ import time
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from app.matching.file_columns import BadRow, Longs
 from app.matching.file_evidence import candidates_of, read_files, weigh_pairs
@@ -13,6 +14,8 @@ from matcher.evidence import TOO_LITTLE
 from matcher.profile import Profile
 
 _DAY_US: Final = 86_400_000_000
+
+Bools = npt.NDArray[np.bool_]
 
 
 class ByChance(NamedTuple):
@@ -37,8 +40,8 @@ def count_by_chance(
 
     Nothing ties a wearer to a crime that is moved by whole days, the clock's time and the place kept: whatever is
     alerted then is chance. Days are drawn evenly, with repetition, from those whose pings hold the whole window, but
-    for the day itself.
-    A day without its days before has too little history, which alerts more: files should hold some weeks.
+    for the day itself. A day without its days before has too little history, which alerts more: files should hold some
+    weeks.
 
     Raises Failure if a file cannot be read or a column is missing.
     """
@@ -48,7 +51,7 @@ def count_by_chance(
     bounds_us = (
         (int(of_pings.fixed_at_us.min()), int(of_pings.fixed_at_us.max())) if of_pings.fixed_at_us.size else (0, 0)
     )
-    can_move = np.diff(_days_at(of_incidents, *bounds_us)).ravel() > 0
+    can_move = _days_to_draw(*_days_at(of_incidents, *bounds_us).T) > 0
     alerts = without_history = 0
     for number in range(times):
         say(f"moving the crimes, time {number + 1:,} of {times:,}")
@@ -74,23 +77,34 @@ def count_by_chance(
 
 
 def _days_at(incidents: IncidentRows, first_us: int, last_us: int) -> Longs:
-    """Give the least and most whole days (I, 2) by which each window can move and still lies within the pings."""
-    least = -((incidents.from_us - first_us) // _DAY_US)
-    return np.column_stack((least, np.maximum((last_us - incidents.to_us) // _DAY_US, least)))
+    """Give the least and most whole days (I, 2) by which each window can move and then lies within the pings.
+
+    The most is less than the least where it lies there on no day; neither need be on the other side of 0.
+    """
+    return np.column_stack((-((incidents.from_us - first_us) // _DAY_US), (last_us - incidents.to_us) // _DAY_US))
+
+
+def _days_to_draw(least: Longs, most: Longs) -> Longs:
+    """How many days that are, without the day itself."""
+    return np.asarray(np.maximum(most - least + 1 - _holds_itself(least, most), 0), np.int64)
+
+
+def _holds_itself(least: Longs, most: Longs) -> Bools:
+    return (least <= 0) & (most >= 0)
 
 
 def _moved(
     incidents: IncidentRows,
-    can_move: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    can_move: Bools,
     bounds_us: tuple[int, int],
     draw: np.random.Generator,
 ) -> IncidentRows:
     """Give the incidents that can, each on another day."""
     rows = np.flatnonzero(can_move)
     least, most = _days_at(incidents, *bounds_us)[rows].T
-    days = draw.integers(least, most)
+    days = least + draw.integers(0, _days_to_draw(least, most))
     # The day itself is left out: those from it on are one later.
-    days += days >= 0
+    days += _holds_itself(least, most) & (days >= 0)
     shift_us = days * _DAY_US
     return IncidentRows(
         incidents.incident_ref.take(rows),

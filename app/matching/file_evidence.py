@@ -79,7 +79,7 @@ class Files(NamedTuple):
 
 
 def read_files(pings: str, incidents: str, say: Say) -> Files:
-    """Read what is weighed; `say` hears the progress. Raises Failure for a file that cannot be read or lacks a column."""
+    """Read what is weighed; `say` hears the progress. Raises Failure if a file cannot be read or lacks a column."""
     say("reading pings")
     ping_columns = Columns(read_table(pings, ACCURATE_PING_COLUMNS))
     of_pings = ping_rows(ping_columns)

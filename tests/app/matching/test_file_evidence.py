@@ -136,6 +136,16 @@ def test_a_crime_on_other_days_counts_who_was_there_by_chance(pings: Path, tmp_p
     assert again["alerts"] == answer["alerts"]
 
 
+def test_a_crime_on_a_day_without_pings_moves_to_each_day_that_has_some(pings: Path, tmp_path: Path) -> None:
+    # The day on which T-1 was there is the nearest of the thirteen that have.
+    assert 1 <= _weighed(pings, _incident_on(1, tmp_path), "--moved", "60")["alerts"] <= 15
+
+
+def test_a_crime_that_fits_one_other_day_moves_there(pings: Path, tmp_path: Path) -> None:
+    answer = _weighed(pings, _incident_on(0, tmp_path, hours=12 * 24 + 0.5), "--moved", "1")
+    assert (answer["moved"], answer["unmovable"]) == (1, 0)
+
+
 def test_the_day_of_the_crime_itself_is_no_chance(pings: Path, incidents: Path) -> None:
     answer = _weighed(pings, incidents, "--moved", "40")
     assert (answer["alerts"], answer["alerts_a_day"]) == (0, 0)
