@@ -22,16 +22,20 @@ from app.failure import Failure
 from app.postgres.locks import opened
 from app.postgres.ownership import attach_or_own, clear_away, wait_until_gone
 from app.postgres.server import Server, own_server
+from app.postgres.watching import ending_with
 from app.settings import Settings
 
 
 @contextlib.contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
-    """Give the address of the database: `DATABASE_URL` if that is set, else that of an embedded server, now running."""
+    """Give the address of the database: `DATABASE_URL` if that is set, else that of an embedded server, now running.
+
+    If that ends by itself, this process is interrupted, and Failure raised.
+    """
     if settings.database_url is not None:
         yield settings.database_url
         return
-    with running_postgres(settings.state_dir) as server:
+    with running_postgres(settings.state_dir) as server, ending_with(server):
         yield server.url()
 
 
@@ -55,7 +59,7 @@ def running_postgres(state_dir: Path) -> Iterator[Server]:
             owner = held.enter_context(opened(home / "postgres.owner"))
             socket_dir = attach_or_own(home, owner)
             if socket_dir is not None:
-                server = Server(socket_dir)
+                server = Server(socket_dir, home / "postgres.log")
             else:
                 lock = held.enter_context(opened(home / "postgres.server"))
                 wait_until_gone(home, lock)

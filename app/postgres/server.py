@@ -50,6 +50,13 @@ class Server:
     """A running server, reached by its unix socket."""
 
     socket_dir: Path
+    log: Path
+    started_at: int = 0  # where in the log
+    process: "subprocess.Popen[bytes] | None" = None  # None: another process runs it
+
+    def last_words(self) -> str:
+        """Give the end of its log."""
+        return _tail(self.log, self.started_at)
 
     def url(self, database: str = DATABASE) -> str:
         """Where asyncpg, psql and other libpq programs find this database."""
@@ -74,7 +81,7 @@ def own_server(home: Path, lock: int) -> Iterator[Server]:
         note(lock, process.pid)
         try:
             _wait_until_ready(process, home, started_at)
-            yield Server(socket_dir)
+            yield Server(socket_dir, log_path, started_at, process)
         finally:
             _stop(process)
 

@@ -116,3 +116,13 @@ async def test_without_a_server_it_starts_and_migrates_its_own_and_stops_it(stat
         code, err = await _end(process)
     assert code == 0, err
     assert not (state_dir / "postgres" / "postmaster.pid").exists()
+
+
+async def test_it_ends_with_a_server_of_its_own_that_is_killed_and_says_so(state_dir: Path) -> None:
+    environment = {"TRAILMATCH_STATE_DIR": str(state_dir), "DATABASE_URL": ""}
+    async with _serve("--port", "0", **environment) as process:
+        await _address(process)
+        os.kill(int((state_dir / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        code, err = await _end(process)
+    assert code == 1
+    assert "trailmatch: PostgreSQL has ended by itself (signal 9); what was acknowledged is kept" in err
