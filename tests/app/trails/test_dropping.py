@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from app.times import EPOCH
+from app.trails.box import Box
 from app.trails.dropping import drop_day, find_old_days
 from app.trails.sealing import find_day
-from app.trails.store import Box, Stretches, read_pings
+from app.trails.store import Stretches, read_pings
 from tests.app.trails.conftest import CLOSED, DAY, DAY_US, HOUR_US, NOON_US, Fix, TrailWorld, kept, minutes
 
 PARTITIONS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'ping'::regclass"
@@ -74,6 +75,25 @@ async def test_what_was_sealed_after_the_comparison_stops_the_drop(world: TrailW
         await world.seal()
         async with connection.transaction():
             assert not await dropping._is_proved(connection, DAY, proof)
+
+
+async def test_hours_found_wrong_that_were_sealed_after_the_comparison_are_not_sealed_once_more(
+    world: TrailWorld,
+) -> None:
+    await world.send(*minutes(1, NOON_US, 90))
+    await world.seal()
+    await world.pool.execute("UPDATE ping SET lon_e7 = lon_e7 + 1 WHERE fixed_at = (SELECT min(fixed_at) FROM ping)")
+    from app.trails import dropping
+
+    async with world.pool.acquire() as connection:
+        proof = await dropping._compare(connection, DAY)
+        assert proof.wrong
+        await world.pool.execute("INSERT INTO dirty_hour SELECT device_id, hour_at FROM trail_chunk")
+        await world.seal()
+        async with connection.transaction():
+            await dropping._mark(connection, DAY, proof)
+    assert await world.count("dirty_hour") == 0
+    assert await drop_day(world.pool, DAY)
 
 
 async def test_a_row_that_came_unmarked_after_the_comparison_stops_the_drop(world: TrailWorld) -> None:
