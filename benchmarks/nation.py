@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from app.postgres import running_postgres
 from app.times import to_datetime
-from benchmarks.deliveries import IN_FLIGHT, Delivery, as_arrow, send
+from benchmarks.deliveries import IN_FLIGHT, Delivery, as_arrow
 from benchmarks.idle import wait_until_idle
 from benchmarks.ingest import fit
 from benchmarks.machine import describe_machine
 from benchmarks.memory import metering
-from benchmarks.minute_fixes import DAY_US, ROW, Rows, minute_fixes
+from benchmarks.minute_fixes import DAY_US, Rows, minute_fixes
 from benchmarks.parties import FORCE, Keys
+from benchmarks.past import Past, store_past
 from benchmarks.patient_client import PatientClient
 from benchmarks.service_process import own_state_dir, prepare, serving
 from matcher.incidents import Incidents
@@ -51,34 +53,6 @@ class Crimes(NamedTuple):
     to_us: NDArray[np.int64]
 
 
-class Past(NamedTuple):
-    """The days before, drawn as they are sent: of a whole country they take gigabytes."""
-
-    near: NDArray[np.int64]  # (T,) tags that come near a crime
-    home_e7: NDArray[np.int64]  # (T, 2)
-    hours_us: NDArray[np.int64]  # (H,) when each of its hours begins
-    moments_us: NDArray[np.int64]  # (M,) of the fixes in an hour
-    seed: int
-
-    @property
-    def size(self) -> int:
-        """How many fixes that are."""
-        return self.near.size * self.hours_us.size * self.moments_us.size
-
-    def hours(self) -> Iterator[Rows]:
-        """Give an hour of all of them at a time, at home; the same each time."""
-        rng = np.random.default_rng(self.seed)
-        for hour_us in self.hours_us.tolist() if self.near.size else []:
-            part = np.zeros((self.moments_us.size, self.near.size), ROW)
-            part["device_id"] = self.near
-            part["fixed_at"] = (hour_us + self.moments_us).view("M8[us]")[:, None]
-            part["source"] = 1
-            part["lon_e7"] = self.home_e7[:, 0] + rng.normal(0, 300, part.shape)
-            part["lat_e7"] = self.home_e7[:, 1] + rng.normal(0, 300, part.shape)
-            part["accuracy_cm"] = 800
-            yield part.reshape(-1)
-
-
 class Scene(NamedTuple):
     """The day, and what is stored before it begins."""
 
@@ -99,6 +73,7 @@ def nation(
 ) -> None:
     """Send a day's pings in the order of arrival and report its crimes an hour after each, as fast as it goes.
 
+    The days before are put into the database as sealing would have left them, before anything is timed.
     Real time is a day over the time from the first ping until nothing waits any more. Client, service and database
     share the machine. Exit 1: pings were lost.
     """
@@ -158,21 +133,38 @@ def _near(rows: Rows, crimes: Crimes) -> NDArray[np.int64]:
 def _run(scene: Scene, devices: int, history_days: int, profile: str) -> dict[str, Any]:
     with own_state_dir() as state_dir:
         keys = prepare(state_dir)
-        with serving(state_dir, keys.force) as service, metering(service.process.pid) as meter, _progress() as tell:
-            measured = asyncio.run(_play(scene, service.address, keys, devices, history_days, profile, tell))
+        with (
+            serving(state_dir, keys.force) as service,
+            metering(service.process.pid) as meter,
+            running_postgres(state_dir) as server,
+            _progress() as tell,
+        ):
+            stage = Stage(server.url(), service.address, keys)
+            measured = asyncio.run(_play(scene, stage, devices, history_days, profile, tell))
         return measured | {"peak_rss_mb": meter.peak.service_mb, "postgres_peak_rss_mb": meter.peak.postgres_mb}
 
 
+class Stage(NamedTuple):
+    """Where it is played: a database, the service on it, and who calls that."""
+
+    database_url: str
+    address: str
+    keys: Keys
+
+
 async def _play(
-    scene: Scene, address: str, keys: Keys, devices: int, history_days: int, profile: str, tell: Tell
+    scene: Scene, stage: Stage, devices: int, history_days: int, profile: str, tell: Tell
 ) -> dict[str, Any]:
-    async with PatientClient(address, keys.contractor) as contractor, PatientClient(address, keys.force) as force:
+    async with (
+        PatientClient(stage.address, stage.keys.contractor) as contractor,
+        PatientClient(stage.address, stage.keys.force) as force,
+    ):
         tell("fitting", 0.0)
         first_us = int(scene.rows["fixed_at"].min().astype(np.int64))
         await fit(contractor, devices, first_us - (history_days + 1) * DAY_US)
         if history_days:
             tell("storing history", 0.0)
-            await send(contractor, (as_arrow(rows) for rows in scene.past.hours()), lambda _: None)
+            await store_past(stage.database_url, scene.past, lambda done: tell("storing history", done))
         await wait_until_idle(force, lambda done: tell("matching", done))
         began_s = time.perf_counter()
         accepted = await _send_day(scene, contractor, force, profile, tell)
