@@ -64,7 +64,7 @@ def weigh_by_presence(context: Context, incident: Incident, profile: Profile) ->
         reach(kept, aside, place, when.start_us, when.end_us, profile.max_speed_mps, unsound), profile
     )
     said = verdict(found, covered, reached)
-    history, ordinary = _ordinary(context, incident, profile, found, said)
+    history, ordinary = _ordinary(context, incident, profile, found) if said == PRESENT else (NOT_NEEDED, None)
     stays = tuple(_rounded_stay(visit) for visit in visits(kept, place, when.start_us, when.end_us, bridges))
     inside, away_m = _positions_inside(pings, kept, incident, profile)
     nearest = int(np.argmin(away_m)) if away_m.size else 0
@@ -135,11 +135,23 @@ def _unsound_us(context: Context, pings: Pings, incident: Incident, profile: Pro
     return unsound_us(context.fittings, known, pings.fixed_at_us, pings.fitting, from_us, to_us)
 
 
-def _ordinary(
-    context: Context, incident: Incident, profile: Profile, found: Presence, said: str
-) -> tuple[str, Ordinary | None]:
+def ordinary_of(context: Context, incident: Incident, profile: Profile) -> tuple[str, Ordinary | None]:
+    """Weigh presence throughout the crime against the days before, whatever the verdict; `chance_of` by this rule."""
+    pings = rows_of(context.pings, flanked(context.pings, incident, profile)[0])
+    kept = set_aside_jumps(fixes_of(pings, context.fittings.contractor, profile), profile.max_speed_mps)[0]
+    found = presence(
+        kept,
+        _place(incident, profile),
+        padded_window(incident, profile),
+        _bridges(profile),
+        _lasting(incident, profile),
+    )
+    return _ordinary(context, incident, profile, found)
+
+
+def _ordinary(context: Context, incident: Incident, profile: Profile, found: Presence) -> tuple[str, Ordinary | None]:
     """Weigh presence throughout the crime against the days before; gives what became of the history, too."""
-    if said != PRESENT or not profile.history_days:
+    if not profile.history_days:
         return NOT_NEEDED, None
     if context.history is None:
         return NOT_READ, None

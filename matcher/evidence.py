@@ -165,6 +165,11 @@ class Evidence:
         return {"schema": SCHEMA, "algorithm": ALGORITHM, **shown}
 
 
+def ordinary_json(chance: Ordinary) -> dict[str, object]:
+    """Give the part `chance` of the evidence as its JSON holds it."""
+    return _object(chance)
+
+
 def _object(whole: object) -> dict[str, object]:
     assert is_dataclass(whole)
     return {_json_name(field.name): _json_value(field.name, getattr(whole, field.name)) for field in fields(whole)}

@@ -16,6 +16,9 @@ _MINUTES_FROM_S: Final = 120
 _GAP_S: Final = 300
 _COVERED: Final = 0.8
 
+_TOO_LITTLE: Final = "There is too little history to say how often the person is there anyway."
+_EXPLAINED: Final = "The person's ordinary life may explain it."
+
 _EVENTS: Final = {
     "fitted": "tag fitted",
     "removed": "tag removed",
@@ -47,6 +50,17 @@ def sentences(evidence: Evidence, clock: Clock) -> Said:
     if evidence.verdict == EXCLUDED:
         return Said(_excluded(evidence), [], _against(evidence, clock))
     return Said(_found(evidence, clock), _in_favour(evidence, clock), _against(evidence, clock))
+
+
+def ordinary_sentences(history: str, chance: Ordinary | None) -> list[str]:
+    """Say what the wearer's days before make of a presence that was weighed against them, whatever the verdict."""
+    if history == TOO_LITTLE:
+        return [_TOO_LITTLE]
+    if chance is None:
+        return []
+    if chance.throughout == 0:
+        return [f"Nothing speaks for presence throughout such an offence, so {chance.days} other days tell nothing."]
+    return [_ordinary(chance), *([_EXPLAINED] if chance.ratio_low < 1 else [])]
 
 
 def _found(evidence: Evidence, clock: Clock) -> str:
@@ -161,7 +175,7 @@ def _against_by_time(evidence: Evidence) -> list[str]:
 
 def _against_by_life(evidence: Evidence) -> list[str]:
     if evidence.history == TOO_LITTLE:
-        return ["There is too little history to say how often the person is there anyway."]
+        return [_TOO_LITTLE]
     if evidence.chance is None:
         return []
     said = []
@@ -169,7 +183,7 @@ def _against_by_life(evidence: Evidence) -> list[str]:
         k, n = evidence.chance.as_much, evidence.chance.days
         said.append(f"The person was there as much at these hours on {k} of {n} comparable days.")
     if evidence.chance.ratio_low < 1:
-        said.append("The person's ordinary life may explain it.")
+        said.append(_EXPLAINED)
     if evidence.on_licence is False:
         said.append("The window lies outside the licence.")
     return said

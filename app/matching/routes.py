@@ -10,6 +10,8 @@ from app.access.viewer import Viewer
 from app.audit.store import record
 from app.db import Connection
 from app.errors import NotFound
+from app.matching.asked_chance import weigh_chance
+from app.matching.chance_schemas import MatchChance
 from app.matching.schemas import Match, MatchPage, match_of
 from app.pages import After, Limit, link_next
 
@@ -66,6 +68,17 @@ async def get_match(request: Request, viewer: Reader, match_id: UUID) -> Match:
     """Give one live match."""
     async with request.app.state.pool.acquire() as connection, connection.transaction():
         return await find_match(connection, viewer, match_id)
+
+
+@router.get("/matches/{match_id}/chance")
+async def get_chance(request: Request, viewer: Reader, match_id: UUID) -> MatchChance:
+    """Give how often the wearer of a live match is there anyway, whatever its verdict.
+
+    The evidence of a match that is `present` says so itself. Of others it is weighed now, by the incident's latest
+    version and the positions of the days before as they are stored now, and not kept.
+    """
+    async with request.app.state.pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        return await weigh_chance(connection, viewer, match_id)
 
 
 async def find_match(connection: Connection, viewer: Viewer, match_id: UUID) -> Match:
