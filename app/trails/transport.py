@@ -4,7 +4,9 @@
 itself. 0.1 µs a row here, most of it PostgreSQL's and asyncpg's; a chunk is a row.
 """
 
-from typing import Final
+import re
+from datetime import datetime
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,10 @@ _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, flags, length of
 _TRAILER: Final = b"\xff\xff"  # a row of -1 fields
 # PostgreSQL counts its microseconds from 2000-01-01.
 EPOCH_US: Final = 946_684_800_000_000
+_PARAMETER: Final = re.compile(r"\$(\d+)\b")
+
+# What goes into the text of a statement.
+Argument: TypeAlias = int | datetime | list[int] | list[datetime]
 
 
 class Answer:
@@ -34,12 +40,33 @@ class Answer:
         self.records: Records = read_records(self.bytes, len(_HEADER), end, widths)
 
 
-async def copy_out(connection: Connection, query: str, *args: object) -> bytearray:
-    """Run a query and return what COPY sent. Arguments go into the text of the statement, quoted by the server."""
+async def copy_out(connection: Connection, query: str, *args: Argument) -> bytearray:
+    """Run a query and return what COPY sent, in one round trip.
+
+    COPY takes no parameters, so arguments go into the text of the statement, as `'…'`: what the query does with one has
+    to say its type. asyncpg would ask the server to quote them, after it has asked for their types: two more round
+    trips and the whole query parsed once more, 3 ms of the 50 from a ping to its alert.
+    """
     received = bytearray()
 
     async def take(piece: bytes) -> None:
         received.extend(piece)
 
-    await connection.copy_from_query(query, *args, output=take, format="binary")
+    written = _PARAMETER.sub(lambda found: _literal(args[int(found[1]) - 1]), query)
+    await connection.copy_from_query(written, output=take, format="binary")
     return received
+
+
+def _literal(argument: Argument) -> str:
+    if isinstance(argument, list):
+        return f"'{{{','.join(map(_plain, argument))}}}'"
+    return f"'{_plain(argument)}'"
+
+
+def _plain(value: int | datetime) -> str:
+    """Write a value of digits and signs, none of which means anything within a literal or an array."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.isoformat()
+    return str(int(value))
