@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -26,18 +27,29 @@ from app.matching.due import (
 )
 from app.matching.lease import LEASE, LeaseLost, renewed
 from app.matching.open_incidents import OpenIncidents, Selection
-from app.matching.stretches import Runs, anywhere, boxes_around, parts_of, runs_of, stretches_about
+from app.matching.stretches import (
+    Runs,
+    anywhere,
+    boxes_around,
+    hours_near,
+    parts_of,
+    runs_of,
+    stretches_about,
+)
 from app.pings.payload import unpack
 from app.times import to_datetime, to_us
+from app.trails.box import read_box
 from app.trails.days import find_days
-from app.trails.store import Stretches, read_box, read_stretches
+from app.trails.store import Stretches, read_stretches
 from app.wake import send_hint
 from matcher.join import Between, space_time_join
 from matcher.trails import Longs, Trails
 
 # A claim takes whole batches until they hold this many pings: about 50 MB of arrays with their neighbours.
 PINGS_A_CLAIM = 200_000
-ARRIVALS_A_CLAIM = 2_000
+# All incidents of a claim share the reading of their days. They take 100 bytes each, and their candidates 400; of the
+# trails there are never more than four hours of a nation at once, and of what is sealed only what lies near.
+ARRIVALS_A_CLAIM = 20_000
 REJOINS_A_CLAIM = 200
 
 
@@ -115,10 +127,12 @@ async def join_arrivals(pool: Pool, incidents: OpenIncidents, limit: int = ARRIV
         days = await _refresh(pool, incidents)
         selection = incidents.of(incident_ids)
         candidates: set[Candidate] = set()
-        for box, part in boxes_around(selection, incidents.between(), days):
+        between = incidents.between()
+        for box, part in boxes_around(selection, between, days):
+            near = partial(hours_near, box=box, incidents=part.incidents, between=between)
             async with _snapshot(pool) as connection:
-                trails = await read_box(connection, box)
-            candidates.update(await asyncio.to_thread(_find_candidates, trails, part, incidents.between()))
+                trails = await read_box(connection, box, near)
+            candidates.update(await asyncio.to_thread(_find_candidates, trails, part, between))
         async with pool.acquire() as connection, connection.transaction():
             await touch_incidents(connection, _amended(incident_ids, selection))
             await add_candidates(connection, sorted(candidates), "incident")

@@ -1,5 +1,6 @@
 """Which parts of the stored trails have to be read for what has come in."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
@@ -8,7 +9,8 @@ import numpy.typing as npt
 
 from app.matching.open_incidents import OpenIncidents, Selection
 from app.pings.payload import Pings
-from app.trails.store import Box, Stretches
+from app.trails.box import HOUR_US, Box, SealedHours
+from app.trails.store import Stretches
 from matcher.incidents import Incidents
 from matcher.join import Between
 from matcher.nearby import Boxes, hold_any
@@ -22,6 +24,7 @@ PART_US = 4_000 * 3_600_000_000
 APART_US = 600_000_000
 # Degrees of latitude are never shorter than this, nor degrees of longitude at the equator.
 _METRES_A_DEGREE = 110_500.0
+_EARTH_M = 6_350_000.0  # its radius, at least
 _DAY_US = 86_400_000_000
 
 Bools = npt.NDArray[np.bool_]
@@ -99,17 +102,21 @@ def _meets_any(stretches: Stretches, incidents: Incidents) -> Bools:
 def _is_near_any(runs: Runs, widened: Stretches, incidents: Incidents, between: Between) -> Bools:
     """Say of each run whether any incident meets its widened time, and lies no further than a line can lead."""
     reach_m = float(incidents.radius_m.max(initial=0.0)) + between.max_gap_s * between.max_speed_mps
-    west_deg, east_deg, south_deg, north_deg = (column / 1e7 for column in runs[3:])
+    return hold_any(_boxes(runs[3:], reach_m, widened.from_us, widened.to_us), incidents)
+
+
+def _boxes(sides: tuple[Ints, ...], reach_m: float, from_us: Longs, to_us: Longs) -> Boxes:
+    """Give boxes with these sides (west, east, south, north) and so many metres more around them."""
+    west_deg, east_deg, south_deg, north_deg = (side / 1e7 for side in sides)
     lat_margin, lon_margin = _margins(np.maximum(np.abs(south_deg), np.abs(north_deg)), reach_m)
-    boxes = Boxes(
+    return Boxes(
         (west_deg + east_deg) / 2,
         (east_deg - west_deg) / 2 + lon_margin,
         south_deg - lat_margin,
         north_deg + lat_margin,
-        widened.from_us,
-        widened.to_us,
+        from_us,
+        to_us,
     )
-    return hold_any(boxes, incidents)
 
 
 def parts_of(stretches: Stretches, between: Between, days: Longs) -> Iterator[Stretches]:
@@ -169,8 +176,8 @@ def boxes_around(selection: Selection, between: Between, days: Longs) -> Iterato
 
 
 def _box(from_us: int, to_us: int, incidents: Incidents, between: Between) -> Box:
-    # Of a line that enters a circle, the nearer end lies at most half its length outside.
-    reach_m = incidents.radius_m + between.max_gap_s * between.max_speed_mps / 2
+    # Of a line that only just meets a circle, one end may lie all its length outside.
+    reach_m = incidents.radius_m + between.max_gap_s * between.max_speed_mps
     lat_margin, lon_margin = _margins(np.abs(incidents.lat_deg), reach_m)
     south = float(np.min(incidents.lat_deg - lat_margin))
     north = float(np.max(incidents.lat_deg + lat_margin))
@@ -184,6 +191,43 @@ def _box(from_us: int, to_us: int, incidents: Incidents, between: Between) -> Bo
         *(int(np.clip(np.floor(west * 1e7), -1_800_000_000, 0x7FFFFFFF)), int(np.ceil(east * 1e7))),
         *(int(np.floor(max(south, -90.0) * 1e7)), int(np.ceil(min(north, 90.0) * 1e7))),
     )
+
+
+def hours_near(hours: SealedHours, box: Box, incidents: Incidents, between: Between) -> Bools:
+    """Say of each sealed hour that was found for a box whether any of its incidents may concern it, (H,).
+
+    An hour is wanted where an incident's circle meets the box around its pings, for the lines within it lie there; and
+    with the hour after it, where one meets the box around both while a line can lead from one to the other. Of 7,000
+    tags' hours and 20,000 incidents in ten days that is one in ten. Cost: as of `hold_any`, twice.
+    """
+    gap_us = round(between.max_gap_s * 1e6)
+    first_us, last_us = box.from_us + gap_us, box.to_us - gap_us  # what lies outside is read for its lines only
+    reach_m = float(incidents.radius_m.max(initial=0.0)) + _bend_m(box, between)
+
+    def meet_any(sides: tuple[Ints, ...], from_us: Longs, to_us: Longs) -> Bools:
+        from_us, to_us = np.maximum(from_us, first_us), np.minimum(to_us, last_us)
+        return hold_any(_boxes(sides, reach_m, from_us, to_us), incidents) & (from_us <= to_us)
+
+    wanted = meet_any(hours[2:], hours.hour_us, hours.hour_us + HOUR_US - 1)
+    follows = (hours.device_id[1:] == hours.device_id[:-1]) & (hours.hour_us[1:] == hours.hour_us[:-1] + HOUR_US)
+    one = np.flatnonzero(follows)
+    both = (
+        np.minimum(hours.west_e7[one], hours.west_e7[one + 1]),
+        np.maximum(hours.east_e7[one], hours.east_e7[one + 1]),
+        np.minimum(hours.south_e7[one], hours.south_e7[one + 1]),
+        np.maximum(hours.north_e7[one], hours.north_e7[one + 1]),
+    )
+    change_us = hours.hour_us[one + 1]
+    crossed = one[meet_any(both, change_us - gap_us, change_us + gap_us)]
+    wanted[crossed] = wanted[crossed + 1] = True
+    return wanted
+
+
+def _bend_m(box: Box, between: Between) -> float:
+    """Give how far the straightest way between two places in a box may lead out of it: twice the arc's height."""
+    length_m = between.max_gap_s * between.max_speed_mps
+    edge_deg = min(max(abs(box.south_e7), abs(box.north_e7)) / 1e7, 89.0)
+    return length_m**2 * math.tan(math.radians(edge_deg)) / (4 * _EARTH_M)
 
 
 def _margins(lat_deg: Floats, reach_m: Floats | float) -> tuple[Floats, Floats]:

@@ -1,9 +1,10 @@
 """Stored trails, read straight into arrays.
 
 A ping is stored in one of three places, and for some days in two at once (docs/decisions/0005): its row in `ping`, the
-chunk of its hour, `ping_late`. Every read is one statement, so one snapshot, and decides hour by hour of a device: the
-chunk if there is one and the hour is not marked dirty, else the rows; and what came late besides. Sealing writes the
-chunk and clears the mark in one transaction, so a read at any moment finds each ping once.
+chunk of its hour, `ping_late`. Every read is one statement (of a box two, in one snapshot: app/trails/box.py), and
+decides hour by hour of a device: the chunk if there is one and the hour is not marked dirty, else the rows; and what
+came late besides. Sealing writes the chunk and clears the mark in one transaction, so a read at any moment finds each
+ping once.
 """
 
 from typing import NamedTuple
@@ -53,7 +54,7 @@ FROM s JOIN ping_late AS l ON l.device_id = s.device_id AND l.fixed_at BETWEEN s
 
 async def read_stretches(connection: Connection, stretches: Stretches) -> Trails:
     """Read parts of trails, by device; cost grows with what is read, not with what is stored."""
-    return _trails(await _read(connection, READ_STRETCHES, stretches, TRAIL_COLUMNS))
+    return trails_of(await _read(connection, READ_STRETCHES, stretches, TRAIL_COLUMNS))
 
 
 # As READ_STRETCHES, with what the evidence needs to know of a fix.
@@ -130,76 +131,6 @@ async def _read(connection: Connection, statement: str, stretches: Stretches, co
     return await compute(len(received), put_together, received, columns, stretches.from_us, stretches.to_us)
 
 
-class Box(NamedTuple):
-    """A stretch of time and the degrees it is read for, all ends included; west over east crosses the antimeridian."""
-
-    from_us: int
-    to_us: int
-    west_e7: int
-    east_e7: int
-    south_e7: int
-    north_e7: int
-
-
-# Rows of an hour that has no chunk at all are read by time; in any other only what is marked, device by device.
-# What came late is read wherever it lies, because it may take the place of a ping that lies in the box.
-READ_BOX = """
-WITH h AS MATERIALIZED (
-    SELECT hour_at, EXISTS (SELECT FROM trail_chunk AS c WHERE c.hour_at = h.hour_at) AS is_begun
-    FROM generate_series(date_bin('1 hour', $1::timestamptz, 'epoch'), $2::timestamptz, interval '1 hour')
-        AS h (hour_at)
-)
-SELECT 2::smallint AS kind, 0 AS stretch, c.device_id, c.hour_at, 0::smallint, 0, 0, c.payload
-FROM h JOIN sealed_hour AS c ON c.hour_at = h.hour_at AND c.south_e7 <= $4 AND c.north_e7 >= $3
-    AND CASE WHEN $5::int <= $6::int THEN c.west_e7 <= $6 AND c.east_e7 >= $5
-        ELSE c.west_e7 <= $6 OR c.east_e7 >= $5 END
-WHERE h.is_begun
-UNION ALL
-SELECT 0::smallint, 0, p.device_id, p.fixed_at, p.source, p.lon_e7, p.lat_e7, ''
-FROM h JOIN dirty_hour AS d ON d.hour_at = h.hour_at
-CROSS JOIN LATERAL (
-    SELECT * FROM ping WHERE device_id = d.device_id
-        AND fixed_at >= d.hour_at AND fixed_at < d.hour_at + interval '1 hour' AND fixed_at BETWEEN $1 AND $2 OFFSET 0
-) AS p
-WHERE h.is_begun AND p.lat_e7 BETWEEN $3 AND $4
-  AND CASE WHEN $5::int <= $6::int THEN p.lon_e7 BETWEEN $5 AND $6 ELSE p.lon_e7 >= $5 OR p.lon_e7 <= $6 END
-UNION ALL
-SELECT 0::smallint, 0, p.device_id, p.fixed_at, p.source, p.lon_e7, p.lat_e7, ''
-FROM h JOIN ping AS p ON p.fixed_at >= h.hour_at AND p.fixed_at < h.hour_at + interval '1 hour'
-WHERE NOT h.is_begun AND p.fixed_at BETWEEN $1 AND $2 AND p.lat_e7 BETWEEN $3 AND $4
-  AND CASE WHEN $5::int <= $6::int THEN p.lon_e7 BETWEEN $5 AND $6 ELSE p.lon_e7 >= $5 OR p.lon_e7 <= $6 END
-UNION ALL
-SELECT 1::smallint, 0, l.device_id, l.fixed_at, l.source, l.lon_e7, l.lat_e7, ''
-FROM ping_late AS l WHERE l.fixed_at BETWEEN $1 AND $2
-"""
-
-
-async def read_box(connection: Connection, box: Box) -> Trails:
-    """Read all that was in a box; of what is sealed the index finds it, of the rest every ping of its time is read."""
-    await probe_by_key(connection)
-    received = await copy_out(
-        connection,
-        READ_BOX,
-        to_datetime(box.from_us),
-        to_datetime(box.to_us),
-        box.south_e7,
-        box.north_e7,
-        box.west_e7,
-        box.east_e7,
-    )
-    return await compute(len(received), _of_box, received, box)
-
-
-def _of_box(received: bytearray, box: Box) -> Trails:
-    whole = np.array([box.from_us]), np.array([box.to_us])
-    found = put_together(received, TRAIL_COLUMNS, *whole)
-    _, _, lon_e7, lat_e7 = found.values
-    is_east, is_west = lon_e7 >= box.west_e7, lon_e7 <= box.east_e7
-    is_inside = is_east & is_west if box.west_e7 <= box.east_e7 else is_east | is_west
-    is_inside &= (lat_e7 >= box.south_e7) & (lat_e7 <= box.north_e7)
-    return _trails(Found(found.device_id[is_inside], found.values[:, is_inside]))
-
-
 # A day that was created a moment ago has no statistics yet, and the planner's guess would read it whole; or it would
 # read the whole day of a device once and remember it, five times dearer than some minutes of it again and again.
 PROBE_BY_KEY = """
@@ -213,6 +144,7 @@ async def probe_by_key(connection: Connection) -> None:
     await connection.execute(PROBE_BY_KEY)
 
 
-def _trails(found: Found) -> Trails:
+def trails_of(found: Found) -> Trails:
+    """Give pings with TRAIL_COLUMNS as the join takes them."""
     time, _, lon_e7, lat_e7 = found.values
     return trails_from_columns(found.device_id, time, lon_e7, lat_e7)

@@ -10,12 +10,23 @@ from hypothesis import strategies as st
 
 from app.matching import stretches as module
 from app.matching.open_incidents import OpenIncidents
-from app.matching.stretches import Runs, anywhere, boxes_around, parts_of, runs_of, stretches_about
+from app.matching.stretches import (
+    Runs,
+    anywhere,
+    boxes_around,
+    hours_near,
+    parts_of,
+    runs_of,
+    stretches_about,
+)
 from app.pings.payload import PING
+from app.trails.box import SealedHours
 from app.trails.store import Stretches
 from matcher.context import Incident
-from matcher.join import Between
+from matcher.incidents import Incidents
+from matcher.join import Between, space_time_join
 from matcher.profile import RADIUS_100M
+from matcher.trails import Trails, trails_from_columns
 from tests.app.matching.world import Fix, World
 
 BETWEEN = Between(300.0, 60.0)
@@ -129,6 +140,74 @@ def test_a_box_holds_both_ends_of_every_line_into_a_window_and_out_of_it() -> No
     padding_us = 600_000_000
     assert (box.from_us, box.to_us) == (HOUR_US - padding_us - GAP_US, 2 * HOUR_US + padding_us + GAP_US)
     assert others == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_sealed_hours_that_are_wanted_hold_whatever_the_join_finds_in_all(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    trails = wanderers(rng, devices=12, hours=9)
+    incidents = incidents_beside(trails, rng, 60)
+    selection = incidents.meeting(-DAY_US, 2 * DAY_US)
+    everything = pairs(trails, selection.incidents)
+    assert len(everything) > 40
+    hours, hour_of_ping = sealed_hours(trails)
+    found, wanted_hours, seen_hours = set(), 0, 0
+    for box, part in boxes_around(selection, BETWEEN, np.array([0])):
+        in_time = (hours.hour_us + HOUR_US > box.from_us) & (hours.hour_us <= box.to_us)
+        seen = SealedHours._make(column[in_time] for column in hours)
+        wanted = np.zeros(in_time.size, np.bool_)
+        wanted[in_time] = hours_near(seen, box, part.incidents, BETWEEN)
+        wanted_hours, seen_hours = wanted_hours + int(wanted.sum()), seen_hours + int(in_time.sum())
+        number = {incident_id: row for row, incident_id in enumerate(selection.incident_id)}
+        rows = wanted[hour_of_ping]
+        device = np.repeat(trails.device_id, np.diff(trails.starts))
+        read = trails_from_columns(device[rows], *(column[rows] for column in trails[2:]))
+        found |= {(number[part.incident_id[one]], other) for one, other in pairs(read, part.incidents)}
+    assert found == everything
+    assert wanted_hours < seen_hours * 0.8
+
+
+def wanderers(rng: np.random.Generator, devices: int, hours: int) -> Trails:
+    """Tags that rest, walk or drive at up to the greatest speed of a line, with a fix every four minutes."""
+    fixes = hours * 15
+    at_us = np.arange(fixes) * 240_000_000 + rng.integers(0, 240_000_000, devices)[:, None]
+    step_m = rng.choice([0.0, 5.0, 300.0, 13_000.0], (devices, fixes), p=[0.4, 0.3, 0.2, 0.1])
+    bearing_rad = rng.uniform(0, 2 * np.pi, (devices, fixes))
+    north_km, east_km = (np.cumsum(step_m * way(bearing_rad), axis=1) / 1_000 for way in (np.cos, np.sin))
+    lat_deg = 53.0 + (rng.uniform(-40, 40, devices)[:, None] + north_km) / DEGREE_KM
+    lon_deg = -1.5 + (rng.uniform(-40, 40, devices)[:, None] + east_km) / (DEGREE_KM * 0.6)
+    columns = (np.rint(deg * 1e7).astype(np.int32).ravel() for deg in (lon_deg, lat_deg))
+    return trails_from_columns(np.repeat(np.arange(devices), fixes), at_us.ravel(), *columns)
+
+
+def incidents_beside(trails: Trails, rng: np.random.Generator, number: int) -> OpenIncidents:
+    """Crimes of some minutes somewhere on the way between two fixes, most where an hour changes."""
+    hour = trails.fixed_at_us // HOUR_US
+    one = np.flatnonzero(hour[1:] != hour[:-1])
+    one = np.concatenate(
+        [rng.choice(one[hour[one + 1] > hour[one]], number // 2), rng.integers(0, hour.size - 1, number // 2)]
+    )
+    share = rng.uniform(0, 1, one.size)
+    lon_deg, lat_deg = (column[one] / 1e7 + share * (column[one + 1] - column[one]) / 1e7 for column in trails[3:])
+    incidents = incidents_at()
+    for lon, lat, from_us in zip(lon_deg.tolist(), lat_deg.tolist(), trails.fixed_at_us[one].tolist(), strict=True):
+        incidents._put(uuid4(), Incident(lon, lat, "BIAD", from_us, from_us + 240_000_000), RADIUS_100M)
+    return incidents
+
+
+def sealed_hours(trails: Trails) -> tuple[SealedHours, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """The hours of trails, and for each ping the row of its hour."""
+    device = np.repeat(trails.device_id, np.diff(trails.starts))
+    hour = trails.fixed_at_us // HOUR_US
+    first = np.flatnonzero(np.append(True, (device[1:] != device[:-1]) | (hour[1:] != hour[:-1])))
+    boxes = (extreme.reduceat(column, first) for column in trails[3:] for extreme in (np.minimum, np.maximum))
+    hours = SealedHours(device[first].astype(np.int32), hour[first] * HOUR_US, *boxes)
+    return hours, np.repeat(np.arange(first.size), np.diff(np.append(first, device.size)))
+
+
+def pairs(trails: Trails, incidents: Incidents) -> set[tuple[int, int]]:
+    hits = space_time_join(trails, incidents, BETWEEN)
+    return set(zip(hits.incident.tolist(), trails.device_id[hits.device].tolist(), strict=True))
 
 
 async def test_a_line_over_midnight_is_found_whichever_comes_first(world: World) -> None:

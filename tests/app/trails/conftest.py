@@ -13,9 +13,10 @@ from app.db import Pool
 from app.pings.delivery import Delivery
 from app.pings.payload import PING
 from app.pings.store import PingStore, Receipt
+from app.trails.box import Box, read_box
 from app.trails.reading import ALL_COLUMNS
 from app.trails.sealing import seal_some
-from app.trails.store import Box, Stretches, read_box, read_pings, read_stretches
+from app.trails.store import Stretches, read_pings, read_stretches
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -82,8 +83,8 @@ class TrailWorld:
 
     async def read_box(self, box: Box) -> list[tuple[int, ...]]:
         serials = await self.ids()
-        async with self.pool.acquire() as c, c.transaction():
-            trails = await read_box(c, box)
+        async with self.pool.acquire() as c, c.transaction(isolation="repeatable_read"):
+            trails = await read_box(c, box, lambda hours: np.ones(hours.device_id.size, np.bool_))
         devices = [serials[device] for device in np.repeat(trails.device_id, np.diff(trails.starts)).tolist()]
         return list(zip(devices, *(column.tolist() for column in trails[2:]), strict=True))
 

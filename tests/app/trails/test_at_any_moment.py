@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
+from app.trails.box import Box
 from app.trails.dropping import drop_day
 from app.trails.sealing import DayIsBusy, seal_some
-from app.trails.store import Box
 from tests.app.trails.conftest import CLOSED, DAY, DAY_US, HOUR_US, NOON_US, Fix, TrailWorld, kept
 
 DEVICES, HOURS = 4, 3

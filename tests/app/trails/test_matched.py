@@ -93,3 +93,43 @@ async def test_a_batch_is_joined_with_its_sealed_neighbours(matching: World) -> 
     await matching.pings(device, Fix(midnight_s + 30, 400))
     await matching.settle()
     assert await matching.matches() == {("C1", "W1"): 0}
+
+
+# 58 m/s, so that one end lies nearly a line's length from the place, and neither in a box that meets the circle.
+NEAR_END, FAR_END = Fix(-150, -800), Fix(120, 14_800)
+SAME_HOUR = Fix(-20, 6_700)
+
+
+@pytest.mark.parametrize(
+    ("sealed", "late", "in_rows"),
+    [
+        ([NEAR_END, FAR_END], [], []),
+        ([NEAR_END], [FAR_END], []),
+        ([NEAR_END], [SAME_HOUR], []),
+        ([FAR_END], [NEAR_END], []),
+        ([NEAR_END], [], [FAR_END]),
+        ([FAR_END], [], [NEAR_END]),
+    ],
+    ids=["both sealed", "end late", "late in the hour", "start late", "end in rows", "start in rows"],
+)
+async def test_a_crime_is_matched_with_a_line_wherever_its_ends_lie(
+    matching: World, sealed: list[Fix], late: list[Fix], in_rows: list[Fix]
+) -> None:
+    device, _ = await matching.worn_device("W1")
+    await matching.pings(device, *sealed)
+    await matching.settle()
+    await matching.pool.execute(MARK_ALL)
+    while (await seal_some(matching.pool, DAY, CLOSED)).hours:
+        pass
+    await put_late(matching, device, *late)
+    if in_rows:
+        await matching.pings(device, *in_rows)
+        await matching.pool.execute(
+            "INSERT INTO dirty_hour SELECT device_id, date_bin('1 hour', fixed_at, 'epoch') FROM ping "
+            "WHERE fixed_at = $1",
+            NOON + timedelta(seconds=in_rows[0].seconds),
+        )
+    await matching.settle()
+    await matching.crime("C1")
+    await matching.settle()
+    assert await matching.matches() == {("C1", "W1"): 0}

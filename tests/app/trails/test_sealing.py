@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from app.trails.box import Box
 from app.trails.sealing import DayIsBusy, find_day, seal_some
-from app.trails.store import Box
 from tests.app.trails.conftest import CLOSED, DAY, DAY_US, HOUR_US, NOON_US, Fix, TrailWorld, kept, minutes
 
 

@@ -1,0 +1,181 @@
+"""Stored trails in a box of space and time, read straight into arrays.
+
+Of what is sealed first the least box around the pings of each hour is read, a twentieth of the hour itself. The caller
+chooses by it which hours are wanted, and only those are fetched and unpacked (docs/decisions/0014).
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from app.columns import Records, copy_rows_out
+from app.db import Connection
+from app.pings.compute import compute
+from app.times import to_datetime
+from app.trails.reading import TRAIL_COLUMNS, Bools, Found, put_together
+from app.trails.store import probe_by_key, trails_of
+from app.trails.transport import copy_out
+from matcher.trails import Ints, Longs, Trails
+
+HOUR_US: Final = 3_600_000_000
+
+# What a row of FIND_HOURS is, besides a late ping.
+_CHUNK, _OPEN = 2, 0
+_HOUR: Final = np.dtype(
+    [
+        ("kind", "i2"),
+        ("device_id", "i4"),
+        ("hour", "i4"),
+        ("west_e7", "i4"),
+        ("east_e7", "i4"),
+        ("south_e7", "i4"),
+        ("north_e7", "i4"),
+    ]
+)
+
+
+class Box(NamedTuple):
+    """A stretch of time and the degrees it is read for, all ends included; west over east crosses the antimeridian."""
+
+    from_us: int
+    to_us: int
+    west_e7: int
+    east_e7: int
+    south_e7: int
+    north_e7: int
+
+
+class SealedHours(NamedTuple):
+    """H hours of devices that are read from their chunks, by device and hour, with the least box around the pings."""
+
+    device_id: Ints  # (H,)
+    hour_us: Longs  # (H,) when it begins
+    west_e7: Ints  # (H,)
+    east_e7: Ints  # (H,)
+    south_e7: Ints  # (H,)
+    north_e7: Ints  # (H,)
+
+
+Choice = Callable[[SealedHours], Bools]
+
+
+async def read_box(connection: Connection, box: Box, choose: Choice) -> Trails:
+    """Read what was in a box: of sealed hours only those chosen, of the rest every ping of its time is looked at.
+
+    Two statements, so the connection has to be in a snapshot. A sealed hour is read whatever is chosen where something
+    came late in it, or the hour beside it is open or has late pings: lines lead from one to the other, of which
+    nothing is known before they are read.
+    """
+    records = await copy_rows_out(
+        connection,
+        FIND_HOURS,
+        to_datetime(box.from_us),
+        to_datetime(box.to_us),
+        box.south_e7,
+        box.north_e7,
+        box.west_e7,
+        box.east_e7,
+        dtype=_HOUR,
+    )
+    wanted = await compute(records.nbytes, _wanted, records, choose)
+    await probe_by_key(connection)
+    received = await copy_out(
+        connection,
+        READ_BOX,
+        to_datetime(box.from_us),
+        to_datetime(box.to_us),
+        box.south_e7,
+        box.north_e7,
+        box.west_e7,
+        box.east_e7,
+        wanted["device_id"].tolist(),
+        wanted["hour"].tolist(),
+    )
+    return await compute(len(received), _of_box, received, box)
+
+
+# Hours are counted from 1970-01-01. Marks and late pings are few, and not asked where they are.
+FIND_HOURS = """
+WITH h AS MATERIALIZED (
+    SELECT hour_at, (extract(epoch FROM hour_at) / 3600)::int AS hour
+    FROM generate_series(date_bin('1 hour', $1::timestamptz, 'epoch'), $2::timestamptz, interval '1 hour')
+        AS h (hour_at)
+)
+SELECT 2::smallint AS kind, c.device_id, h.hour, c.west_e7, c.east_e7, c.south_e7, c.north_e7
+FROM h CROSS JOIN LATERAL (
+    SELECT * FROM trail_chunk WHERE hour_at = h.hour_at AND south_e7 <= $4 AND north_e7 >= $3
+        AND CASE WHEN $5::int <= $6::int THEN west_e7 <= $6 AND east_e7 >= $5
+            ELSE west_e7 <= $6 OR east_e7 >= $5 END
+    OFFSET 0
+) AS c
+UNION ALL
+SELECT 0::smallint, d.device_id, (extract(epoch FROM d.hour_at) / 3600)::int, 0, 0, 0, 0
+FROM dirty_hour AS d
+WHERE d.hour_at >= date_bin('1 hour', $1::timestamptz, 'epoch') AND d.hour_at <= $2
+UNION ALL
+SELECT 1::smallint, l.device_id, floor(extract(epoch FROM l.fixed_at) / 3600)::int, 0, 0, 0, 0
+FROM ping_late AS l WHERE l.fixed_at BETWEEN $1 AND $2
+"""
+
+
+def _wanted(records: Records, choose: Choice) -> Records:
+    """Give the chunks to be read, by hour and device, in which order they lie."""
+    key = (records["device_id"].astype(np.int64) << 32) + records["hour"]
+    is_chunk = records["kind"] == _CHUNK
+    is_chunk &= ~np.isin(key, key[records["kind"] == _OPEN])
+    unchosen = key[~is_chunk]
+    sealed, key = records[is_chunk], key[is_chunk]
+    order = np.argsort(key)
+    sealed, key = sealed[order], key[order]
+    is_wanted = choose(_hours(sealed))
+    is_wanted |= np.isin(key - 1, unchosen) | np.isin(key + 1, unchosen) | np.isin(key, unchosen)
+    wanted: Records = sealed[is_wanted]
+    return wanted[np.lexsort((wanted["device_id"], wanted["hour"]))]
+
+
+def _hours(sealed: Records) -> SealedHours:
+    boxes = (np.ascontiguousarray(sealed[name]) for name in ("west_e7", "east_e7", "south_e7", "north_e7"))
+    return SealedHours(np.ascontiguousarray(sealed["device_id"]), sealed["hour"] * np.int64(HOUR_US), *boxes)
+
+
+# Chunks by their keys. Rows of an hour that has no chunk at all are read by time; in any other only what is marked,
+# device by device. What came late is read wherever it lies, because it may take the place of a ping that lies in the
+# box.
+READ_BOX = """
+WITH h AS MATERIALIZED (
+    SELECT hour_at, EXISTS (SELECT FROM trail_chunk AS c WHERE c.hour_at = h.hour_at) AS is_begun
+    FROM generate_series(date_bin('1 hour', $1::timestamptz, 'epoch'), $2::timestamptz, interval '1 hour')
+        AS h (hour_at)
+)
+SELECT 2::smallint AS kind, 0 AS stretch, c.device_id, c.hour_at, 0::smallint, 0, 0, c.payload
+FROM unnest($7::int[], $8::int[]) AS w (device_id, hour)
+JOIN trail_chunk AS c ON c.device_id = w.device_id AND c.hour_at = to_timestamp(w.hour * 3600.0)
+UNION ALL
+SELECT 0::smallint, 0, p.device_id, p.fixed_at, p.source, p.lon_e7, p.lat_e7, ''
+FROM h JOIN dirty_hour AS d ON d.hour_at = h.hour_at
+CROSS JOIN LATERAL (
+    SELECT * FROM ping WHERE device_id = d.device_id
+        AND fixed_at >= d.hour_at AND fixed_at < d.hour_at + interval '1 hour' AND fixed_at BETWEEN $1 AND $2 OFFSET 0
+) AS p
+WHERE h.is_begun AND p.lat_e7 BETWEEN $3 AND $4
+  AND CASE WHEN $5::int <= $6::int THEN p.lon_e7 BETWEEN $5 AND $6 ELSE p.lon_e7 >= $5 OR p.lon_e7 <= $6 END
+UNION ALL
+SELECT 0::smallint, 0, p.device_id, p.fixed_at, p.source, p.lon_e7, p.lat_e7, ''
+FROM h JOIN ping AS p ON p.fixed_at >= h.hour_at AND p.fixed_at < h.hour_at + interval '1 hour'
+WHERE NOT h.is_begun AND p.fixed_at BETWEEN $1 AND $2 AND p.lat_e7 BETWEEN $3 AND $4
+  AND CASE WHEN $5::int <= $6::int THEN p.lon_e7 BETWEEN $5 AND $6 ELSE p.lon_e7 >= $5 OR p.lon_e7 <= $6 END
+UNION ALL
+SELECT 1::smallint, 0, l.device_id, l.fixed_at, l.source, l.lon_e7, l.lat_e7, ''
+FROM ping_late AS l WHERE l.fixed_at BETWEEN $1 AND $2
+"""
+
+
+def _of_box(received: bytearray, box: Box) -> Trails:
+    whole = np.array([box.from_us]), np.array([box.to_us])
+    found = put_together(received, TRAIL_COLUMNS, *whole)
+    _, _, lon_e7, lat_e7 = found.values
+    is_east, is_west = lon_e7 >= box.west_e7, lon_e7 <= box.east_e7
+    is_inside = is_east & is_west if box.west_e7 <= box.east_e7 else is_east | is_west
+    is_inside &= (lat_e7 >= box.south_e7) & (lat_e7 <= box.north_e7)
+    return trails_of(Found(found.device_id[is_inside], found.values[:, is_inside]))
