@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 import msgspec
@@ -34,12 +34,14 @@ _NEVER_TOO_OLD = 2**62  # queries; a new connection asks a dozen of its own, whi
 
 
 @contextlib.asynccontextmanager
-async def connect_pool(url: str, max_size: int = 10) -> AsyncIterator[Pool]:
+async def connect_pool(url: str, max_size: int = 10, *, waits_for_disk: bool = True) -> AsyncIterator[Pool]:
     """Open a pool, keep it open for the block, then close it; connections still in use have 10 s to come back.
+
+    One that does not wait for the disk is for work that is done again when the server loses it (docs/decisions/0014).
 
     Waits up to 15 s for a server that is not up yet. Raises Failure, without the password, if it stays away or refuses.
     """
-    pool = await _reached(url, max_size)
+    pool = await _reached(url, max_size, set_codecs if waits_for_disk else _set_for_work_done_again)
     try:
         yield pool
     finally:
@@ -63,6 +65,26 @@ async def set_codecs(connection: Connection) -> None:
     )
 
 
+DO_NOT_WAIT = "SET synchronous_commit = off"
+
+
+async def _set_for_work_done_again(connection: Connection) -> None:
+    await set_codecs(connection)
+    await connection.execute(DO_NOT_WAIT)
+
+
+# Back to what the server is set to; but one that is set to acknowledge before all is on its disk is not followed.
+WAIT = """
+SET LOCAL synchronous_commit TO DEFAULT;
+SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local')
+"""
+
+
+async def wait_for_disk(connection: Connection) -> None:
+    """Let this transaction's commit wait until it, and whatever was committed before it, is on disk."""
+    await connection.execute(WAIT)
+
+
 async def _leave_as_it_is(_connection: Connection) -> None:
     """Give a connection back as it is: nobody leaves a setting, a cursor or a lock behind that outlives a transaction.
 
@@ -78,7 +100,7 @@ def _decode_jsonb(stored: bytes) -> object:
     return msgspec.json.decode(stored[1:])
 
 
-async def _reached(url: str, max_size: int) -> Pool:
+async def _reached(url: str, max_size: int, prepare: Callable[[Connection], Coroutine[Any, Any, None]]) -> Pool:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
@@ -87,7 +109,7 @@ async def _reached(url: str, max_size: int) -> Pool:
                 min_size=1,
                 max_size=max_size,
                 max_queries=_NEVER_TOO_OLD,
-                init=set_codecs,
+                init=prepare,
                 reset=_leave_as_it_is,
                 server_settings={
                     "application_name": _APPLICATION,

@@ -89,7 +89,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.matcher = None
         if app.state.settings.matcher:
             # Connections of their own, so that requests, matching and deliveries never wait for each other's.
-            pool = await stack.enter_async_context(connect_pool(app.state.database_url))
+            pool = await stack.enter_async_context(connect_pool(app.state.database_url, waits_for_disk=False))
             app.state.matcher = await stack.enter_async_context(running_matcher(pool, keeping_rule(app.state.settings)))
             pool = await stack.enter_async_context(connect_pool(app.state.database_url, CONNECTIONS))
             await stack.enter_async_context(running_deliveries(pool, app.state.hints, app.state.outside))

@@ -22,7 +22,7 @@ async def work(database_url: str, keeping: KeepingRule, outside: Outside) -> Non
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    async with connect_pool(database_url) as pool:
+    async with connect_pool(database_url, waits_for_disk=False) as pool:
         async with pool.acquire() as connection:
             await refuse_unless_migrated(connection)
         async with (

@@ -1,7 +1,7 @@
 """Gives what happens to alerts its place on the stream, after it was committed and one dispatcher at a time."""
 
 from app import metrics
-from app.db import Pool
+from app.db import Pool, wait_for_disk
 from app.wake import send_hint
 
 EVENTS_A_ROUND = 1_000
@@ -24,6 +24,8 @@ async def dispatch(pool: Pool, limit: int = EVENTS_A_ROUND) -> int:
     """Place events that have no position yet, oldest first; return how many."""
     async with pool.acquire() as connection:
         async with connection.transaction():
+            # Whoever reads a position may tell people of it: nothing of it, nor of what led to it, can be lost then.
+            await wait_for_disk(connection)
             await connection.execute(LOCK)
             placed = await connection.fetch(DISPATCH, limit)
         if placed:
