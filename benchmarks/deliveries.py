@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from app.failure import Failure
 from benchmarks.minute_fixes import Rows
@@ -16,6 +16,7 @@ JSON: Final = "application/json"
 ARROW: Final = "application/vnd.apache.arrow.stream"
 # Batches that are on their way at one time.
 IN_FLIGHT: Final = 6
+_MADE_AT_ONCE: Final = 200_000
 
 
 def serial(device_id: int) -> str:
@@ -33,35 +34,62 @@ class Delivery(NamedTuple):
 
 def as_json(rows: Rows) -> Delivery:
     """As an array of objects, as most contractors would send them."""
-    values = zip(*(column.tolist() for column in _columns(rows).values()), strict=True)
-    names = tuple(_columns(rows[:0]))
-    return Delivery(msgspec.json.encode([dict(zip(names, row, strict=True)) for row in values]), JSON, rows.size)
+    return next(json_bodies(rows, rows.size))
+
+
+def json_bodies(rows: Rows, batch_pings: int) -> Iterator[Delivery]:
+    """Cut rows into bodies of so many pings, the last one of what is left; 1.5 µs a ping, however small the bodies."""
+    at_once = max(_MADE_AT_ONCE // batch_pings, 1) * batch_pings
+    for begin in range(0, rows.size, at_once):
+        objects = _objects(rows[begin : begin + at_once])
+        # The texts of an array lie side by side.
+        _, ends, texts = objects.buffers()
+        end = np.frombuffer(ends, np.int32)
+        for start in range(0, len(objects), batch_pings):
+            stop = min(start + batch_pings, len(objects))
+            content = b"[" + texts[end[start] : end[stop] - 1].to_pybytes() + b"]"
+            yield Delivery(content, JSON, stop - start)
+
+
+def _objects(rows: Rows) -> pa.StringArray:
+    """Each row as a JSON object and the comma after it."""
+    signs = list[str | pa.Array]()
+    for name, column in _columns(rows).items():
+        quote = '"' if pa.types.is_string(column.type) else ""
+        signs += [f'{"," if signs else "{"}"{name}":{quote}', column.cast(pa.string()), quote]
+    return pc.binary_join_element_wise(*signs, "},", "")
 
 
 def as_arrow(rows: Rows) -> Delivery:
     """As an Arrow IPC stream."""
-    columns = _columns(rows)
-    serials, place = np.unique(columns["device_id"], return_inverse=True)
-    named = pa.DictionaryArray.from_arrays(pa.array(place.astype(np.int32)), pa.array(serials.tolist()))
-    arrays = {name: pa.array(column) for name, column in columns.items() if name not in {"device_id", "source"}}
-    source = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows.size, np.int8)), pa.array(["gps"]))
-    table = pa.table({"device_id": named, **arrays, "source": source})
+    columns = {
+        name: column.dictionary_encode() if pa.types.is_string(column.type) else column
+        for name, column in _columns(rows).items()
+    }
+    table = pa.table(columns)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return Delivery(bytes(sink.getvalue()), ARROW, rows.size)
+    return Delivery(sink.getvalue().to_pybytes(), ARROW, rows.size)
 
 
-def _columns(rows: Rows) -> dict[str, np.ndarray[Any, Any]]:
+def arrow_bodies(rows: Rows, batch_pings: int) -> Iterator[Delivery]:
+    """Cut rows into bodies of so many pings, the last one of what is left."""
+    for start in range(0, rows.size, batch_pings):
+        yield as_arrow(rows[start : start + batch_pings])
+
+
+def _columns(rows: Rows) -> dict[str, pa.Array]:
+    devices, place = np.unique(rows["device_id"], return_inverse=True)
     return {
-        "device_id": np.char.mod("T%06d", rows["device_id"]),
-        "fixed_at_us": rows["fixed_at"].astype(np.int64),
-        "lon": rows["lon_e7"] / 1e7,
-        "lat": rows["lat_e7"] / 1e7,
-        "accuracy_m": rows["accuracy_cm"] / 100,
-        "speed_mps": rows["speed_cmps"] / 100,
-        "direction_deg": rows["direction_cdeg"] / 100,
-        "source": np.full(rows.size, "gps"),
+        "device_id": pa.array([serial(device) for device in devices.tolist()]).take(pa.array(place)),
+        "fixed_at_us": pa.array(rows["fixed_at"].astype(np.int64)),
+        "lon": pa.array(rows["lon_e7"] / 1e7),
+        "lat": pa.array(rows["lat_e7"] / 1e7),
+        "accuracy_m": pa.array(rows["accuracy_cm"] / 100),
+        "speed_mps": pa.array(rows["speed_cmps"] / 100),
+        "direction_deg": pa.array(rows["direction_cdeg"] / 100),
+        "source": pa.repeat("gps", rows.size),
     }
 
 

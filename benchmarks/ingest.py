@@ -7,79 +7,99 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
+import psutil
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from app.db import Connection, connect
 from app.postgres import running_postgres
 from app.times import to_datetime
-from benchmarks.deliveries import Delivery, as_arrow, send, serial
-from benchmarks.deliveries import as_json as as_json_rows
+from benchmarks.deliveries import Delivery, arrow_bodies, json_bodies, serial
 from benchmarks.idle import wait_until_idle
 from benchmarks.machine import describe_machine
 from benchmarks.memory import metering
 from benchmarks.minute_fixes import DAY_US, MINUTES_A_DAY, Rows, minute_fixes
 from benchmarks.parties import FORCE, Keys
 from benchmarks.patient_client import PatientClient
+from benchmarks.senders import Target, send_written
 from benchmarks.service_process import own_state_dir, prepare, serving
+from benchmarks.written import Written, written
 
 _REPEATED: Final = 0.05
+# So many bodies later the sender of one whose answer was lost sends it again.
+_LATER: Final = 20
 _RECORDS_A_BODY: Final = 1_000
 _FITTED_BEFORE_US: Final = 30 * DAY_US
+_TELL_S: Final = 5.0
+_LOOK_S: Final = 0.1
 # What people watch goes to stderr, so that stdout holds nothing but the result.
-_console = Console(stderr=True)
-Tell = Callable[[int], None]
+_console = Console(stderr=True, highlight=False)
 
 
 class Phase(NamedTuple):
     """One way of sending."""
 
     name: str
-    encode: Callable[[Rows], Delivery]
+    bodies: Callable[[Rows, int], Iterator[Delivery]]
     batch_pings: int
+    senders: int
     pings: int
+
+
+class Scene(NamedTuple):
+    """What happens, apart from the way of sending."""
+
+    devices: int
+    incidents: int
+    seconds: float
+    seed: int
 
 
 def ingest(
     *,
-    json_pings: Annotated[int, typer.Option(min=1_000, help="Pings as JSON, in batches of 5,000.")] = 9_000_000,
-    arrow_pings: Annotated[int, typer.Option(min=1_000, help="Pings as Arrow, in batches of 5,000.")] = 15_000_000,
-    small_pings: Annotated[int, typer.Option(min=1_000, help="Pings as JSON, in batches of 100.")] = 1_000_000,
+    json_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON, 5,000 a body.")] = 13_000_000,
+    arrow_pings: Annotated[int, typer.Option(min=0, help="At most so many as Arrow, 5,000 a body.")] = 17_280_000,
+    small_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON, 100 a body.")] = 6_000_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long is sent, each way.")] = 65.0,
     devices: Annotated[int, typer.Option(min=10, max=20_000, help="Tags that fix once a minute.")] = 12_000,
     incidents: Annotated[int, typer.Option(min=0, help="Crimes of each day, reported before its pings.")] = 3_000,
     seed: Annotated[int, typer.Option(help="What trails and crimes are drawn from.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Send days of a country's minute fixes, a day for each way of sending, 5 % of the batches twice.
+    """Send days of a country's minute fixes, a day for each way of sending, 5 % of the bodies twice.
 
-    The matcher runs, with the crimes of those days open; a checkpoint is made in the middle of each way; client,
-    service and database share the machine. The pings are counted in the database afterwards. Sealing, which for live
-    pings comes hours later, is left out. Exit 1: the count is wrong.
+    The matcher runs, with the crimes of those days open; a checkpoint is made in the middle of each way; senders,
+    service and database share the machine. Bodies are made beforehand. The pings are counted in the database
+    afterwards, and what waits to be matched is waited for. Sealing, which for live pings comes hours later, is left
+    out. 0 pings leave a way out. About ten minutes. Exit 1: the count is wrong.
     """
     os.environ["TRAILMATCH_SEAL_AFTER_HOURS"] = "100000"
     machine = describe_machine()
     phases = [
-        Phase("json", as_json_rows, 5_000, json_pings),
-        Phase("arrow", as_arrow, 5_000, arrow_pings),
-        Phase("small_batch", as_json_rows, 100, small_pings),
+        Phase("json", json_bodies, 5_000, 8, json_pings),
+        Phase("arrow", arrow_bodies, 5_000, 8, arrow_pings),
+        Phase("small_batch", json_bodies, 100, 32, small_pings),
     ]
+    scene = Scene(devices, incidents, seconds, seed)
     with own_state_dir() as state_dir:
         keys = prepare(state_dir)
         with (
             serving(state_dir, keys.force) as service,
-            metering(service.process.pid) as meter,
+            metering(service.process.pid, _TELL_S) as meter,
             running_postgres(state_dir) as server,
         ):
-            measured = asyncio.run(_measure(server.url(), service.address, keys, phases, devices, incidents, seed))
+            bench = _Bench(state_dir, server.url(), service.address, keys, psutil.Process(service.process.pid))
+            measured = asyncio.run(_measure(bench, [phase for phase in phases if phase.pings], scene))
         peak = meter.peak
     result = {
-        **measured,
-        "equal": all(phase["stored"] == phase["unique"] for phase in measured["phases"].values()),
+        **{f"{name}_pings_per_s": phase["pings_per_s"] for name, phase in measured.items()},
+        "phases": measured,
+        "equal": all(phase["stored"] == phase["unique"] for phase in measured.values()),
         "peak_rss_mb": peak.service_mb,
         "postgres_peak_rss_mb": peak.postgres_mb,
         "seed": seed,
@@ -89,26 +109,39 @@ def ingest(
     raise typer.Exit(0 if result["equal"] else 1)
 
 
-async def _measure(
-    url: str, address: str, keys: Keys, phases: list[Phase], devices: int, incidents: int, seed: int
-) -> dict[str, Any]:
-    rng = np.random.default_rng(seed)
+class _Bench(NamedTuple):
+    """What is measured."""
+
+    directory: Path
+    database_url: str
+    address: str
+    keys: Keys
+    service: psutil.Process
+
+
+async def _measure(bench: _Bench, phases: list[Phase], scene: Scene) -> dict[str, dict[str, Any]]:
+    rng = np.random.default_rng(scene.seed)
     today = int(datetime.now(UTC).timestamp() * 1e6) // DAY_US
     measured = {}
     async with (
-        PatientClient(address, keys.contractor) as contractor,
-        PatientClient(address, keys.force) as force,
-        connect(url) as connection,
+        PatientClient(bench.address, bench.keys.contractor) as contractor,
+        PatientClient(bench.address, bench.keys.force) as force,
+        connect(bench.database_url) as connection,
     ):
-        await fit(contractor, devices, (today - 1) * DAY_US - _FITTED_BEFORE_US)
+        await fit(contractor, scene.devices, (today - 1) * DAY_US - _FITTED_BEFORE_US)
         for number, phase in enumerate(phases):
-            day = today - 2 - number
-            rows = minute_fixes(min(devices, -(-phase.pings // MINUTES_A_DAY)), day, rng)[: phase.pings]
-            await report(force, rows, incidents, phase.name, rng)
-            await wait_until_idle(force, lambda _: None)
-            measured[phase.name] = await _send_all(connection, contractor, force, phase, rows, rng)
-            _console.print(f"{phase.name}: {measured[phase.name]}", highlight=False)
-    return {**{f"{name}_pings_per_s": phase["pings_per_s"] for name, phase in measured.items()}, "phases": measured}
+            _console.print(f"{phase.name}: {phase.pings:,} pings are drawn")
+            devices = min(scene.devices, -(-phase.pings // MINUTES_A_DAY))
+            rows = minute_fixes(devices, today - 2 - number, rng)[: phase.pings]
+            await report(force, rows, scene.incidents, phase.name, rng)
+            with written(phase.bodies(rows, phase.batch_pings), bench.directory) as bodies:
+                del rows
+                await wait_until_idle(force, lambda _: None)
+                sending = _Sending(bench, phase, bodies, scene.seconds)
+                measured[phase.name] = await sending.run(connection, force, rng)
+            measured[phase.name]["stored"] = await connection.fetchval(COUNT, today - 2 - number)
+            _console.print(f"{phase.name}: {measured[phase.name]}")
+    return measured
 
 
 async def fit(contractor: PatientClient, devices: int, from_us: int) -> None:
@@ -151,50 +184,96 @@ async def report(force: PatientClient, rows: Rows, incidents: int, name: str, rn
         await force.post("/v1/incidents", msgspec.json.encode(records[start : start + _RECORDS_A_BODY]))
 
 
-async def _send_all(
-    connection: Connection,
-    contractor: PatientClient,
-    force: PatientClient,
-    phase: Phase,
-    rows: Rows,
-    rng: np.random.Generator,
-) -> dict[str, Any]:
-    with _progress(phase.name, rows.size) as tell:
-        starts = range(0, rows.size, phase.batch_pings)
-        bodies = [phase.encode(rows[start : start + phase.batch_pings]) for start in starts]
-        again = rng.choice(len(bodies), round(len(bodies) * _REPEATED), replace=False)
-        order = np.sort(np.concatenate([np.arange(len(bodies)), np.minimum(again + 0.5, len(bodies))]))
-        halfway = rows.size // 2
-        sent_pings = 0
-        checkpoint: asyncio.Task[Any] | None = None
+class _Sending:
+    """One way of sending, as it goes."""
 
-        def sent(pings: int) -> None:
-            nonlocal sent_pings, checkpoint
-            sent_pings += pings
-            tell(pings)
-            if checkpoint is None and sent_pings >= halfway:
-                checkpoint = asyncio.create_task(connection.execute("CHECKPOINT"))
+    def __init__(self, bench: _Bench, phase: Phase, bodies: Written, seconds: float) -> None:
+        self._bench, self._phase, self._bodies, self._seconds = bench, phase, bodies, seconds
+        self._begun = 0  # bodies that any sender has taken up
+        self._pings = 0  # acknowledged
+        self._began_s = 0.0
 
+    async def run(self, connection: Connection, force: PatientClient, rng: np.random.Generator) -> dict[str, Any]:
+        """Send until the time is up, make a checkpoint meanwhile, and wait until everything is matched."""
+        target = Target(self._bench.address, self._bench.keys.contractor)
+        before, self._began_s = self._cpu_s(), time.perf_counter()
+        sender = asyncio.create_task(
+            asyncio.to_thread(send_written, target, self._bodies, self._order(rng), self._phase.senders, self._tell)
+        )
+        checkpoint = asyncio.create_task(self._checkpoint(connection))
+        while not (await asyncio.wait({sender}, timeout=_TELL_S))[0]:
+            self._say()
+        told, sending_s = await sender, time.perf_counter() - self._began_s
+        cpu_s = {name: spent - before[name] for name, spent in self._cpu_s().items()}
+        backlog = await wait_until_idle(force, self._say_matched())
+        drain_s = time.perf_counter() - self._began_s - sending_s
+        return {
+            # Acknowledged, that is on disk, from the first request to the last answer; those sent twice count twice.
+            "pings_per_s": round((told.accepted + told.duplicates) / sending_s),
+            "accepted": told.accepted,
+            "duplicates": told.duplicates,
+            "sending_s": round(sending_s, 1),
+            "checkpoint_s": await checkpoint,
+            "backlog_batches": backlog,
+            "drain_s": round(drain_s, 1),
+            "cpu_us_a_ping": {name: round(spent / self._pings * 1e6, 2) for name, spent in cpu_s.items()},
+            "unique": sum(self._bodies.pings[: self._begun]),
+            "batch_pings": self._phase.batch_pings,
+            "senders": self._phase.senders,
+        }
+
+    def _order(self, rng: np.random.Generator) -> Iterator[int]:
+        """Give the bodies' numbers, some of them again a little later, until the time is up."""
+        count = len(self._bodies.pings)
+        again = rng.choice(count, round(count * _REPEATED), replace=False)
+        places = np.concatenate([np.arange(count), again])
+        for number in places[np.argsort(np.concatenate([np.arange(count), again + _LATER + 0.5]))].tolist():
+            if time.perf_counter() - self._began_s > self._seconds:
+                return
+            self._begun = max(self._begun, number + 1)
+            yield number
+
+    def _tell(self, pings: int) -> None:
+        self._pings += pings
+
+    def _say(self) -> None:
+        gone_s = time.perf_counter() - self._began_s
+        _console.print(f"{self._phase.name}: {gone_s:3.0f} s, {self._pings:,} pings, {self._pings / gone_s:,.0f}/s")
+
+    def _say_matched(self) -> Callable[[float], None]:
+        """Say now and then how much of what waits is matched."""
+        said_s = time.perf_counter()
+
+        def say(share: float) -> None:
+            nonlocal said_s
+            if time.perf_counter() - said_s > _TELL_S:
+                said_s = time.perf_counter()
+                _console.print(f"{self._phase.name}: {share:.0%} of what waited is matched")
+
+        return say
+
+    async def _checkpoint(self, connection: Connection) -> float:
+        """Make a checkpoint when half of the time is over, or half is sent; give how long it took, in seconds."""
+        half = sum(self._bodies.pings) // 2
+        while self._pings < half and time.perf_counter() - self._began_s < self._seconds / 2:  # noqa: ASYNC110 - threads
+            await asyncio.sleep(_LOOK_S)
         began_s = time.perf_counter()
-        told = await send(contractor, (bodies[int(place)] for place in order), sent)
-        sending_s = time.perf_counter() - began_s
-        backlog = await wait_until_idle(force, lambda _: None)
-        drain_s = time.perf_counter() - began_s - sending_s
-    assert checkpoint is not None
-    await checkpoint
-    day = rows["fixed_at"].min().astype("M8[D]").astype(int)
-    return {
-        # Acknowledged, that is on disk, from the first request to the last answer; those sent twice count twice.
-        "pings_per_s": round((told.accepted + told.duplicates) / sending_s),
-        "accepted": told.accepted,
-        "duplicates": told.duplicates,
-        "sending_s": round(sending_s, 1),
-        "backlog_batches": backlog,
-        "drain_s": round(drain_s, 1),
-        "unique": int(rows.size),
-        "stored": await connection.fetchval(COUNT, int(day)),
-        "batch_pings": phase.batch_pings,
-    }
+        await connection.execute("CHECKPOINT")
+        return round(time.perf_counter() - began_s, 1)
+
+    def _cpu_s(self) -> dict[str, float]:
+        """Processor time so far, in seconds, of the service, of what it has started (the database), and of us."""
+        spent = dict.fromkeys(("service", "others", "senders"), 0.0)
+        started = self._bench.service.children(recursive=True)
+        for name, process in (
+            ("service", self._bench.service),
+            ("senders", psutil.Process()),
+            *(("others", p) for p in started),
+        ):
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                spent[name] += times.user + times.system
+        return spent
 
 
 COUNT = """
@@ -202,12 +281,3 @@ SELECT count(*) FROM ping
 WHERE fixed_at >= timestamptz 'epoch' + $1::int * interval '1 day'
     AND fixed_at < timestamptz 'epoch' + ($1::int + 1) * interval '1 day'
 """
-
-
-@contextlib.contextmanager
-def _progress(name: str, pings: int) -> Iterator[Tell]:
-    """A bar, on a terminal only."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_console, disable=not _console.is_terminal) as progress:
-        task = progress.add_task(name, total=pings * (1 + _REPEATED))
-        yield lambda sent: progress.advance(task, sent)

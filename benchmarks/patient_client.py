@@ -11,7 +11,7 @@ from app.failure import Failure
 _PAUSE_S = 0.1
 _PATIENCE_S = 300.0
 # What an answer means that is worth asking for again: too busy, or something behind the service is away.
-_LATER = frozenset({429, 500, 502, 503, 504})
+LATER = frozenset({429, 500, 502, 503, 504})
 
 
 class PatientClient:
@@ -58,7 +58,7 @@ class PatientClient:
                 answer = await self._client.request(method, path, **request)
                 if answer.is_success:
                     return answer
-                trouble, is_worth_it = f"{answer.status_code} {answer.text}", answer.status_code in _LATER
+                trouble, is_worth_it = f"{answer.status_code} {answer.text}", answer.status_code in LATER
             except httpx.TransportError as error:
                 trouble, is_worth_it = repr(error), True
             if not is_worth_it or time.monotonic() > deadline_s:
