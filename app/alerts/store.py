@@ -47,46 +47,45 @@ class _Revised(NamedTuple):
     revision: Revision
 
 
-PUT_ALERTS = """
-INSERT INTO alert (alert_id, match_id, incident_id, wearer_id, state, revision)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::int[])
-ON CONFLICT (alert_id) DO UPDATE SET state = excluded.state, revision = excluded.revision, changed_at = now()
+# An alert, its revision and the event on the stream, in one statement.
+PUT = """
+WITH revised AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::int[], $7::text[], $8::text[],
+        $9::text[], $10::int[], $11::bigint[], $12::text[], $13::text[])
+        AS revised (alert_id, match_id, incident_id, wearer_id, state, revision, kind, why, changed, incident_version,
+            profile_id, evidence, said)
+),
+alerts AS (
+    INSERT INTO alert (alert_id, match_id, incident_id, wearer_id, state, revision)
+    SELECT alert_id, match_id, incident_id, wearer_id, state, revision FROM revised
+    ON CONFLICT (alert_id) DO UPDATE SET state = excluded.state, revision = excluded.revision, changed_at = now()
+),
+revisions AS (
+    INSERT INTO alert_revision (alert_id, revision, kind, why, changed, incident_version, profile_id, run_id, evidence,
+        said)
+    SELECT alert_id, revision, kind, why, ARRAY(SELECT jsonb_array_elements_text(changed::jsonb)), incident_version,
+        profile_id, $14, evidence::jsonb, said::jsonb
+    FROM revised
+)
+INSERT INTO outbox (alert_id, revision, state) SELECT alert_id, revision, state FROM revised
 """
-PUT_REVISIONS = """
-INSERT INTO alert_revision (alert_id, revision, kind, why, changed, incident_version, profile_id, run_id, evidence,
-    said)
-SELECT alert_id, revision, kind, why, ARRAY(SELECT jsonb_array_elements_text(changed::jsonb)), incident_version,
-    profile_id, $9, evidence::jsonb, said::jsonb
-FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[], $8::text[],
-    $10::text[])
-    AS revised (alert_id, revision, kind, why, changed, incident_version, profile_id, evidence, said)
-"""
-PUT_OUTBOX = "INSERT INTO outbox (alert_id, revision, state) SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[])"
 
 
 async def _write(connection: Connection, run_id: UUID, revised: list[_Revised]) -> None:
-    ids = [r.alert_id for r in revised]
-    numbers = [r.revision.revision for r in revised]
     await connection.execute(
-        PUT_ALERTS,
-        ids,
+        PUT,
+        [r.alert_id for r in revised],
         [match_id(r.case.force, r.case.incident_reference, r.case.wearer_reference) for r in revised],
         [r.case.pair.incident_id for r in revised],
         [r.case.pair.wearer_id for r in revised],
         [r.revision.state for r in revised],
-        numbers,
-    )
-    await connection.execute(
-        PUT_REVISIONS,
-        ids,
-        numbers,
+        [r.revision.revision for r in revised],
         [r.revision.kind for r in revised],
         [r.revision.why for r in revised],
         [json.dumps(r.revision.changed) for r in revised],
         [r.finding.weighing.incident_version for r in revised],
         [r.case.profile.profile_id for r in revised],
         [json.dumps(r.finding.weighing.evidence) for r in revised],
-        run_id,
         [json.dumps(r.finding.said) for r in revised],
+        run_id,
     )
-    await connection.execute(PUT_OUTBOX, ids, numbers, [r.revision.state for r in revised])

@@ -1,7 +1,8 @@
 """The context of pairs: all that the evaluation of an incident and a wearer may depend on, read in one snapshot.
 
 First what is known of a pair but its positions (`read_cases`), then the positions about the window (`read_contexts`),
-then, for the few that need it, those of the days before (`read_histories`): each in one statement for many pairs.
+then, for the few that need it, those of the days before (`read_histories`): each in one or two statements for many
+pairs, because what a pair takes is mostly the way there and back.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,8 @@ import numpy as np
 from app.db import Connection
 from app.matching.clock import comparable_days
 from app.matching.open_incidents import incident_of
-from app.matching.positions import Fitted, Positions, Span, read_conflicts, read_positions
-from app.matching.profiles import StoredProfile, find_profiles
+from app.matching.positions import Fitted, Positions, Span, read_positions
+from app.matching.profiles import StoredProfile
 from app.matching.stretches import PART_US
 from app.times import to_datetime, to_us
 from matcher.context import (
@@ -32,6 +33,7 @@ from matcher.context import (
     history_stretches,
     padded_window,
 )
+from matcher.profile import profile_from
 from matcher.trails import Longs
 
 # On either side of the padded window there are FLANK fixes within so long, if the tag reports once a minute.
@@ -59,108 +61,122 @@ class Case(NamedTuple):
     bounds: ContextBounds
     fitted: Fitted
     events: Events
+    contradicted_us: Longs  # rising: where fixes of one tag, time and source differ, between `bounds`
 
 
-INCIDENTS = """
-SELECT i.incident_id, o.code AS force, i.reference, v.version, v.is_withdrawn, v.offence, v.from_at, v.to_at,
-    v.lon_deg, v.lat_deg, v.position_r95_m, v.profile_id
-FROM incident i
+# A pair's place among those asked for is its order. The settings of a profile come with the first pair that it judges.
+PAIRS = """
+SELECT pair.incident_id, pair.wearer_id, o.code AS force, i.reference, w.reference AS wearer, v.version, v.is_withdrawn,
+    v.offence, v.from_at, v.to_at, v.lon_deg, v.lat_deg, v.position_r95_m, p.profile_id, p.name, p.version AS revision,
+    CASE WHEN row_number() OVER (PARTITION BY p.profile_id ORDER BY pair.place) = 1 THEN p.settings END AS settings
+FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS pair (incident_id, wearer_id, place)
+JOIN incident i ON i.incident_id = pair.incident_id
 JOIN organisation o ON o.organisation_id = i.force_id
 JOIN incident_version v ON v.incident_id = i.incident_id AND v.version = i.latest_version
-WHERE i.incident_id = ANY($1::uuid[])
+JOIN profile p ON p.profile_id = v.profile_id
+JOIN wearer w ON w.wearer_id = pair.wearer_id
+ORDER BY pair.place
 """
-WEARERS = "SELECT wearer_id, reference FROM wearer WHERE wearer_id = ANY($1::uuid[])"
 
 
 async def read_cases(connection: Connection, pairs: Sequence[Pair]) -> list[Case]:
     """Read all but the positions of pairs, in their order; the connection is in a snapshot that all statements share.
 
-    Cost: five statements, whatever the number of pairs.
+    Cost: two statements, whatever the number of pairs.
     """
-    incidents = {r["incident_id"]: r for r in await connection.fetch(INCIDENTS, [p.incident_id for p in pairs])}
-    wearers = {r["wearer_id"]: r["reference"] for r in await connection.fetch(WEARERS, [p.wearer_id for p in pairs])}
-    profiles = await find_profiles(connection, sorted({row["profile_id"] for row in incidents.values()}))
-    judged = {i: incident_of(row) for i, row in incidents.items()}
-    bounds = {i: context_bounds(judged[i], profiles[row["profile_id"]].profile) for i, row in incidents.items()}
-    fitted = await _read_fitted(connection, pairs, [bounds[p.incident_id] for p in pairs])
-    events = await _read_events(connection, fitted)
+    rows = await connection.fetch(PAIRS, [p.incident_id for p in pairs], [p.wearer_id for p in pairs])
+    profiles = {
+        row["profile_id"]: StoredProfile(row["profile_id"], row["revision"], profile_from(row["name"], row["settings"]))
+        for row in rows
+        if row["settings"] is not None
+    }
+    incidents = [incident_of(row) for row in rows]
+    bounds = [
+        context_bounds(incident, profiles[row["profile_id"]].profile)
+        for incident, row in zip(incidents, rows, strict=True)
+    ]
+    worn = await _read_worn(connection, pairs, bounds)
     return [
         Case(
             pair,
-            incidents[pair.incident_id]["force"],
-            incidents[pair.incident_id]["reference"],
-            wearers[pair.wearer_id],
-            incidents[pair.incident_id]["version"],
-            incidents[pair.incident_id]["is_withdrawn"],
-            judged[pair.incident_id],
-            profiles[incidents[pair.incident_id]["profile_id"]],
-            bounds[pair.incident_id],
+            row["force"],
+            row["reference"],
+            row["wearer"],
+            row["version"],
+            row["is_withdrawn"],
+            incident,
+            profiles[row["profile_id"]],
+            of_pair,
             *known,
         )
-        for pair, known in zip(pairs, zip(fitted, events, strict=True), strict=True)
+        for pair, row, incident, of_pair, known in zip(pairs, rows, incidents, bounds, worn, strict=True)
     ]
 
 
 # Two fittings of one device are two rows, for in between somebody else may have worn it. One ends before the instant at
-# which the next begins.
-FITTINGS = """
-SELECT (c.place - 1)::int AS pair, a.device_id, o.code AS contractor, greatest(a.from_at, c.from_at) AS from_at,
-    least(a.to_at - interval '1 microsecond', c.to_at) AS to_at
-FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS c (wearer_id, from_at, to_at, place)
+# which the next begins. With each what the tag said of itself, and where fixes of one time and source differ.
+WORN = """
+SELECT (c.place - 1)::int AS pair, a.device_id, o.code AS contractor, worn.from_at, worn.to_at,
+    event.at, event.kind, ARRAY(
+        SELECT DISTINCT fixed_at FROM ping_conflict
+        WHERE device_id = a.device_id AND fixed_at BETWEEN greatest(worn.from_at, c.near_from_at) AND worn.to_at
+    ) AS contradicted
+FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY
+    AS c (wearer_id, from_at, near_from_at, to_at, place)
 JOIN effective_activation AS a ON a.wearer_id = c.wearer_id AND a.from_at <= c.to_at AND a.to_at > c.from_at
 JOIN organisation AS o ON o.organisation_id = a.contractor_id
 JOIN device AS d ON d.device_id = a.device_id
+CROSS JOIN LATERAL (
+    SELECT greatest(a.from_at, c.from_at) AS from_at, least(a.to_at - interval '1 microsecond', c.to_at) AS to_at
+) AS worn
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(at ORDER BY at, kind), '{}') AS at,
+        coalesce(array_agg(kind ORDER BY at, kind), '{}') AS kind
+    FROM effective_device_event WHERE device_id = a.device_id AND at BETWEEN worn.from_at AND worn.to_at
+) AS event
 ORDER BY c.place, o.code, d.serial, a.from_at -- not by an id of ours, in which the order of arrival has a part
 """
 
 
-async def _read_fitted(connection: Connection, pairs: Sequence[Pair], bounds: list[ContextBounds]) -> list[Fitted]:
+class _Worn(NamedTuple):
+    """What is known of a wearer's tags but positions."""
+
+    fitted: Fitted
+    events: Events
+    contradicted_us: Longs
+
+
+async def _read_worn(connection: Connection, pairs: Sequence[Pair], bounds: list[ContextBounds]) -> list[_Worn]:
     rows = await connection.fetch(
-        FITTINGS,
+        WORN,
         [pair.wearer_id for pair in pairs],
         [to_datetime(b.history_from_us) for b in bounds],
+        [to_datetime(b.from_us) for b in bounds],
         [to_datetime(b.to_us) for b in bounds],
     )
-    return [_fitted_of(rows[a:b]) for a, b in _runs([row["pair"] for row in rows], len(pairs))]
+    return [_worn_of(rows[a:b]) for a, b in _runs([row["pair"] for row in rows], len(pairs))]
 
 
-def _fitted_of(rows: list[asyncpg.Record]) -> Fitted:
+def _worn_of(rows: list[asyncpg.Record]) -> _Worn:
     fittings = Fittings(
         np.array([to_us(row["from_at"]) for row in rows], np.int64),
         np.array([to_us(row["to_at"]) for row in rows], np.int64),
         tuple(row["contractor"] for row in rows),
     )
-    return Fitted(np.array([row["device_id"] for row in rows], np.int64), fittings)
-
-
-EVENTS = """
-SELECT f.pair, f.fitting, e.at, e.kind
-FROM unnest($1::int[], $2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[])
-    AS f (pair, fitting, device_id, from_at, to_at)
-JOIN effective_device_event AS e ON e.device_id = f.device_id AND e.at BETWEEN f.from_at AND f.to_at
-ORDER BY f.pair, e.at, e.kind, f.fitting
-"""
-
-
-async def _read_events(connection: Connection, fitted: list[Fitted]) -> list[Events]:
-    """Read what each wearer's tags said of themselves while that wearer had them on."""
-    sizes = [each.device_id.size for each in fitted]
-    rows = await connection.fetch(
-        EVENTS,
-        np.repeat(np.arange(len(fitted)), sizes).tolist(),
-        [place for size in sizes for place in range(size)],
-        [device_id for each in fitted for device_id in each.device_id.tolist()],
-        [to_datetime(us) for each in fitted for us in each.fittings.from_us.tolist()],
-        [to_datetime(us) for each in fitted for us in each.fittings.to_us.tolist()],
+    fitted = Fitted(np.array([row["device_id"] for row in rows], np.int64), fittings)
+    events = sorted(
+        (at, kind, place) for place, row in enumerate(rows) for at, kind in zip(row["at"], row["kind"], strict=True)
     )
-    return [
+    contradicted = {to_us(at) for row in rows for at in row["contradicted"]}
+    return _Worn(
+        fitted,
         Events(
-            np.array([to_us(row["at"]) for row in rows[a:b]], np.int64),
-            tuple(row["kind"] for row in rows[a:b]),
-            np.array([row["fitting"] for row in rows[a:b]], np.int32),
-        )
-        for a, b in _runs([row["pair"] for row in rows], len(fitted))
-    ]
+            np.array([to_us(at) for at, _, _ in events], np.int64),
+            tuple(kind for _, kind, _ in events),
+            np.array([place for _, _, place in events], np.int32),
+        ),
+        np.array(sorted(contradicted), np.int64),
+    )
 
 
 def _runs(places: list[int], count: int) -> Iterator[tuple[int, int]]:
@@ -181,7 +197,7 @@ async def read_contexts(connection: Connection, cases: Sequence[Case]) -> list[C
     """Read the positions about the windows of cases, in their order, and where fixes of one time contradict each other.
 
     Of the half day on either side of a window only FLANK moments with fixes play a part, so first an hour is read, and
-    the rest only where that does not hold as many. Cost: two statements, or four.
+    the rest only where that does not hold as many. Cost: a statement, or two.
     """
     fitted = [case.fitted for case in cases]
     near = [_near(case) for case in cases]
@@ -192,11 +208,18 @@ async def read_contexts(connection: Connection, cases: Sequence[Case]) -> list[C
         further = await read_positions(connection, fitted, beyond)
         found = [one.with_more(other) for one, other in zip(found, further, strict=True)]
         spans = [one + other for one, other in zip(spans, beyond, strict=True)]
-    conflicts = await read_conflicts(connection, fitted, spans)
     return [
-        Context(positions.pings(), case.fitted.fittings, case.events, times, None, None)
-        for case, positions, times in zip(cases, found, conflicts, strict=True)
+        Context(positions.pings(), case.fitted.fittings, case.events, _within(each, case.contradicted_us), None, None)
+        for case, positions, each in zip(cases, found, spans, strict=True)
     ]
+
+
+def _within(spans: Sequence[Span], times_us: Longs) -> Longs:
+    """Give the times that lie in one of the spans."""
+    is_within = np.zeros(times_us.size, np.bool_)
+    for span in spans:
+        is_within |= (times_us >= span.from_us) & (times_us <= span.to_us)
+    return times_us[is_within]
 
 
 def _near(case: Case) -> Span:

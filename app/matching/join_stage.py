@@ -20,6 +20,7 @@ from app.db import Connection, Pool
 from app.matching.due import (
     Amended,
     Candidate,
+    Touch,
     add_candidates,
     find_touched,
     touch_incidents,
@@ -92,9 +93,10 @@ async def join_batches(pool: Pool, incidents: OpenIncidents, pings: int = PINGS_
         return 0
     async with renewed(pool, RENEW_BATCHES, token):
         runs = await asyncio.to_thread(_runs_of, [row["payload"] for row in claimed])
-        candidates = await _find_along(pool, runs, incidents)
+        # Whoever is fitted with one of these tags from now on is touched by what says so.
+        candidates, touched = await asyncio.gather(_find_along(pool, runs, incidents), _find_touched(pool, runs))
         async with pool.acquire() as connection, connection.transaction():
-            await touch_wearers(connection, await find_touched(connection, *_columns(runs)), "pings")
+            await touch_wearers(connection, touched, "pings")
             await add_candidates(connection, candidates, "pings")
             await _finish(connection, FINISH_BATCHES, token, len(claimed))
     await _hint_due(pool)
@@ -191,12 +193,18 @@ async def _find_along(pool: Pool, runs: Runs, incidents: OpenIncidents) -> list[
     return sorted(candidates)
 
 
+async def _find_touched(pool: Pool, runs: Runs) -> list[Touch]:
+    columns = await asyncio.to_thread(_columns, runs)
+    async with pool.acquire() as connection:
+        return await find_touched(connection, *columns)
+
+
 async def _refresh(pool: Pool, incidents: OpenIncidents) -> Longs:
-    """Bring the incidents up to date, and give the days of which pings are stored.
+    """Bring the incidents up to date, and then give the days of which pings are stored.
 
     A day that is not there yet has pings of batches that commit later, and they see these incidents.
     """
-    async with _snapshot(pool) as connection:
+    async with pool.acquire() as connection:
         await incidents.refresh(connection)
         return await find_days(connection)
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from app.db import Connection
 from app.matching.stretches import merged
-from app.times import to_datetime, to_us
 from app.trails.reading import Found
 from app.trails.store import Stretches, read_fixes
 from matcher.context import Fittings, Pings, pings_from_columns
@@ -63,31 +62,6 @@ async def read_positions(
     stretches = _stretches([part for each in parts for part in each])
     stored = _Stored(await read_fixes(connection, merged(stretches)))
     return [stored.cut(each) for each in parts]
-
-
-CONFLICTS = """
-SELECT s.wearer, c.fixed_at
-FROM unnest($1::int[], $2::int[], $3::timestamptz[], $4::timestamptz[]) AS s (wearer, device_id, from_at, to_at)
-JOIN ping_conflict AS c ON c.device_id = s.device_id AND c.fixed_at BETWEEN s.from_at AND s.to_at
-"""
-
-
-async def read_conflicts(
-    connection: Connection, fitted: Sequence[Fitted], spans: Sequence[Sequence[Span]]
-) -> list[Longs]:
-    """Read the times at which fixes of one tag, time and source differ; of each wearer, sorted, in one statement."""
-    parts = [(wearer, part) for wearer, one in enumerate(zip(fitted, spans, strict=True)) for part in _parts(*one)]
-    rows = await connection.fetch(
-        CONFLICTS,
-        [wearer for wearer, _ in parts],
-        [part.device_id for _, part in parts],
-        [to_datetime(part.span.from_us) for _, part in parts],
-        [to_datetime(part.span.to_us) for _, part in parts],
-    )
-    times = [set[int]() for _ in fitted]
-    for row in rows:
-        times[row["wearer"]].add(to_us(row["fixed_at"]))
-    return [np.array(sorted(each), np.int64) for each in times]
 
 
 class _Part(NamedTuple):
