@@ -159,6 +159,7 @@ async def _play(
         PatientClient(stage.address, stage.keys.contractor) as contractor,
         PatientClient(stage.address, stage.keys.force) as force,
     ):
+        began_s = time.perf_counter()
         tell("fitting", 0.0)
         first_us = int(scene.rows["fixed_at"].min().astype(np.int64))
         await fit(contractor, devices, first_us - (history_days + 1) * DAY_US)
@@ -166,6 +167,7 @@ async def _play(
             tell("storing history", 0.0)
             await store_past(stage.database_url, scene.past, lambda done: tell("storing history", done))
         await wait_until_idle(force, lambda done: tell("matching", done))
+        prepared_s = time.perf_counter() - began_s
         began_s = time.perf_counter()
         accepted = await _send_day(scene, contractor, force, profile, tell)
         sending_s = time.perf_counter() - began_s
@@ -174,6 +176,7 @@ async def _play(
         return {
             "times_real_time": round(_DAY_S / seconds, 1),
             "seconds": round(seconds, 1),
+            "prepared_s": round(prepared_s, 1),
             "sending_s": round(sending_s, 1),
             "backlog_batches": backlog,
             "accepted": accepted,

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.db import connect
+from app.db import connect_pool
 from app.trails.reading import ALL_COLUMNS, Found, warm_up_packing
 from app.trails.sealing import Packed, pack_hours
 from benchmarks.deliveries import serial
@@ -36,6 +36,7 @@ INSERT INTO sealed_day (day, last_sealed_by, dropped_at)
 SELECT day, pg_current_xact_id(), now() FROM unnest($1::int[]) AS day
 """
 _COLUMNS: Final = Packed._fields
+_AT_ONCE: Final = 2
 
 
 async def store_past(database_url: str, past: Past, tell: Callable[[float], None]) -> None:
@@ -43,15 +44,25 @@ async def store_past(database_url: str, past: Past, tell: Callable[[float], None
     if past.size == 0:
         return
     warm_up_packing()
-    async with connect(database_url) as connection:
-        numbers = {row["serial"]: row["device_id"] for row in await connection.fetch(DEVICES)}
-        device_id = np.array([numbers[serial(tag)] for tag in past.near.tolist()], np.int64)
-        for hour, found in enumerate(_hours(past, device_id)):
-            tell(hour / past.hours_us.size)
-            records = list(zip(*await asyncio.to_thread(pack_hours, found), strict=True))
-            await connection.copy_records_to_table("trail_chunk", records=records, columns=_COLUMNS)
-        await connection.execute(SAY_SEALED, np.unique(past.hours_us // DAY_US).tolist())
-        await connection.execute("VACUUM ANALYZE trail_chunk")
+    async with connect_pool(database_url, _AT_ONCE) as pool:
+        numbers = {row["serial"]: row["device_id"] for row in await pool.fetch(DEVICES)}
+        hours = _hours(past, np.array([numbers[serial(tag)] for tag in past.near.tolist()], np.int64))
+        written = 0
+
+        async def write_from() -> None:
+            nonlocal written
+            async with pool.acquire() as connection:
+                for found in hours:
+                    records = list(zip(*await asyncio.to_thread(pack_hours, found), strict=True))
+                    await connection.copy_records_to_table("trail_chunk", records=records, columns=_COLUMNS)
+                    written += found.device_id.size
+                    tell(written / past.size)
+
+        async with asyncio.TaskGroup() as writers:
+            for _ in range(_AT_ONCE):
+                writers.create_task(write_from())
+        await pool.execute(SAY_SEALED, np.unique(past.hours_us // DAY_US).tolist())
+        await pool.execute("VACUUM ANALYZE trail_chunk")
 
 
 def _hours(past: Past, device_id: NDArray[np.int64]) -> Iterator[Found]:
