@@ -7,13 +7,15 @@ came late besides. Sealing writes the chunk and clears the mark in one transacti
 ping once.
 """
 
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.db import Connection
 from app.pings.compute import compute
-from app.times import to_datetime
+from app.times import to_datetime, to_us
 from app.trails.reading import ALL_COLUMNS, FIX_COLUMNS, TRAIL_COLUMNS, Found, put_together
 from app.trails.transport import copy_out
 from matcher.trails import Ints, Longs, Trails, trails_from_columns
@@ -122,13 +124,18 @@ async def _read(connection: Connection, statement: str, stretches: Stretches, co
     received = await copy_out(
         connection,
         statement,
-        stretches.device_id.tolist(),
-        [to_datetime(us) for us in stretches.from_us],
-        [to_datetime(us) for us in stretches.to_us],
+        stretches.device_id,
+        _moments(stretches.from_us),
+        _moments(stretches.to_us),
         to_datetime(int(stretches.from_us.min())),
         to_datetime(int(stretches.to_us.max())),
     )
     return await compute(len(received), put_together, received, columns, stretches.from_us, stretches.to_us)
+
+
+def _moments(us: Longs) -> NDArray[np.datetime64]:
+    """Give times of arrays as a statement takes them; outside the years 1 to 9999 the nearest end."""
+    return np.clip(us, to_us(datetime.min.replace(tzinfo=UTC)), to_us(datetime.max.replace(tzinfo=UTC))).view("M8[us]")
 
 
 # A day that was created a moment ago has no statistics yet, and the planner's guess would read it whole; or it would
