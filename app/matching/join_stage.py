@@ -1,7 +1,8 @@
 """The first stage of the matcher: what has come in is joined, and the pairs that may be matches become due.
 
 Three inboxes: batches of pings, versions of incidents, stretches of trail that changed their wearer. Each is claimed,
-read in a snapshot begun after the claim, joined with no connection held, and written together with the claim's end.
+read in a snapshot begun after the claim, joined with no connection held, and written together with the claim's end;
+of many incidents what was found first is written before, and once more by whoever takes over a claim that was lost.
 Of a ping and an incident that meet, at least one side sees the other: a claim's snapshots are younger than its batch's
 commit, an arrival's are younger than its version's (docs/decisions/0003). Trails are read in parts, each in a snapshot
 of its own, so that any number of batches, incidents or years takes bounded memory.
@@ -48,9 +49,11 @@ from matcher.trails import Longs, Trails
 
 # A claim takes whole batches until they hold this many pings: about 50 MB of arrays with their neighbours.
 PINGS_A_CLAIM = 200_000
-# All incidents of a claim share the reading of their days. They take 100 bytes each, and their candidates 400; of the
-# trails there are never more than four hours of a nation at once, and of what is sealed only what lies near.
+# All incidents of a claim share the reading of their days, and take 100 bytes each. Of the trails there are never more
+# than four hours of a nation at once, and of what is sealed only what lies near.
 ARRIVALS_A_CLAIM = 20_000
+# Those who evaluate begin with the first of a claim while the others are still looked for. 400 bytes each.
+CANDIDATES_A_WRITE = 2_000
 REJOINS_A_CLAIM = 200
 
 
@@ -128,19 +131,38 @@ async def join_arrivals(pool: Pool, incidents: OpenIncidents, limit: int = ARRIV
     async with renewed(pool, RENEW_ARRIVALS, token):
         days = await _refresh(pool, incidents)
         selection = incidents.of(incident_ids)
-        candidates: set[Candidate] = set()
-        between = incidents.between()
-        for box, part in boxes_around(selection, between, days):
-            near = partial(hours_near, box=box, incidents=part.incidents, between=between)
-            async with _snapshot(pool) as connection:
-                trails = await read_box(connection, box, near)
-            candidates.update(await asyncio.to_thread(_find_candidates, trails, part, between))
-        async with pool.acquire() as connection, connection.transaction():
-            await touch_incidents(connection, _amended(incident_ids, selection))
-            await add_candidates(connection, sorted(candidates), "incident")
-            await _finish(connection, FINISH_ARRIVALS, token, len(claimed))
-    await _hint_due(pool)
+        amended = _amended(incident_ids, selection)
+        async for candidates, is_last in _find_arrived(pool, selection, incidents.between(), days):
+            async with pool.acquire() as connection, connection.transaction():
+                await touch_incidents(connection, amended)
+                await add_candidates(connection, candidates, "incident")
+                if is_last:
+                    await _finish(connection, FINISH_ARRIVALS, token, len(claimed))
+            amended = []
+            await _hint_due(pool)
     return len(claimed)
+
+
+async def _find_arrived(
+    pool: Pool, selection: Selection, between: Between, days: Longs
+) -> AsyncIterator[tuple[list[Candidate], bool]]:
+    """Give the candidates of incidents some thousands at a time, and with the last, be there any or none, True.
+
+    Those of one incident come together, so that none of its pairs is weighed twice.
+    """
+    found, ended = set[Candidate](), set[UUID]()
+    for box, part in boxes_around(selection, between, days):
+        near = partial(hours_near, box=box, incidents=part.incidents, between=between)
+        async with _snapshot(pool) as connection:
+            trails = await read_box(connection, box, near)
+        found.update(await asyncio.to_thread(_find_candidates, trails, part, between))
+        is_over = part.incidents.to_us <= box.to_us - round(between.max_gap_s * 1e6)
+        ended.update(part.incident_id[row] for row in np.flatnonzero(is_over).tolist())
+        if len(found) >= CANDIDATES_A_WRITE:
+            complete = {candidate for candidate in found if candidate.incident_id in ended}
+            found -= complete
+            yield sorted(complete), False
+    yield sorted(found), True
 
 
 CLAIM_REJOINS = """

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from app.columns import Records, copy_rows_out
+from app.columns import Records, from_binary_copy
 from app.db import Connection
 from app.pings.compute import compute
 from app.times import to_datetime
@@ -67,31 +67,12 @@ async def read_box(connection: Connection, box: Box, choose: Choice) -> Trails:
     came late in it, or the hour beside it is open or has late pings: lines lead from one to the other, of which
     nothing is known before they are read.
     """
-    records = await copy_rows_out(
-        connection,
-        FIND_HOURS,
-        to_datetime(box.from_us),
-        to_datetime(box.to_us),
-        box.south_e7,
-        box.north_e7,
-        box.west_e7,
-        box.east_e7,
-        dtype=_HOUR,
-    )
-    wanted = await compute(records.nbytes, _wanted, records, choose)
+    where = box.south_e7, box.north_e7, box.west_e7, box.east_e7
+    bounds = to_datetime(box.from_us), to_datetime(box.to_us), *where
     await probe_by_key(connection)
-    received = await copy_out(
-        connection,
-        READ_BOX,
-        to_datetime(box.from_us),
-        to_datetime(box.to_us),
-        box.south_e7,
-        box.north_e7,
-        box.west_e7,
-        box.east_e7,
-        wanted["device_id"].tolist(),
-        wanted["hour"].tolist(),
-    )
+    received = await copy_out(connection, FIND_HOURS, *bounds)
+    wanted = await compute(len(received), _wanted, received, choose)
+    received = await copy_out(connection, READ_BOX, *bounds, wanted["device_id"].tolist(), wanted["hour"].tolist())
     return await compute(len(received), _of_box, received, box)
 
 
@@ -119,8 +100,9 @@ FROM ping_late AS l WHERE l.fixed_at BETWEEN $1 AND $2
 """
 
 
-def _wanted(records: Records, choose: Choice) -> Records:
+def _wanted(received: bytearray, choose: Choice) -> Records:
     """Give the chunks to be read, by hour and device, in which order they lie."""
+    records = from_binary_copy(received, _HOUR)
     key = (records["device_id"].astype(np.int64) << 32) + records["hour"]
     is_chunk = records["kind"] == _CHUNK
     is_chunk &= ~np.isin(key, key[records["kind"] == _OPEN])
