@@ -6,6 +6,7 @@ import sys
 import typer
 
 from app.failure import Failure
+from benchmarks.archive import archive
 from benchmarks.arrival import arrival
 from benchmarks.chaos.run import chaos
 from benchmarks.degrade import degrade
@@ -21,6 +22,7 @@ from benchmarks.table import table
 from benchmarks.trailstore import trailstore
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+cli.command("archive")(archive)
 cli.command("chaos")(chaos)
 cli.command("arrival")(arrival)
 cli.command("degrade")(degrade)

@@ -13,16 +13,19 @@ _POLL_S: Final = 0.1
 _STUCK_S: Final = 300.0  # so long without anything getting less, and the matcher is given up
 
 
-async def wait_until_idle(client: PatientClient, tell: Callable[[float], None]) -> int:
+async def wait_until_idle(
+    client: PatientClient, tell: Callable[[float], None], kinds: tuple[str, ...] = _WAITING
+) -> int:
     """Return when nothing waits to be matched or told; gives the batches that waited at first.
 
-    `tell` hears how much of it is done, 0 to 1. Raises Failure if for five minutes nothing gets less.
+    With other `kinds` when nothing of these waits. `tell` hears how much of it is done, 0 to 1. Raises Failure if for
+    five minutes nothing gets less.
     """
     matcher = await _ask(client)
     backlog = int(matcher["batches"])
-    least = most = _count(matcher)
+    least = most = _count(matcher, kinds)
     since_s = time.monotonic()
-    while waiting := _count(matcher):
+    while waiting := _count(matcher, kinds):
         most = max(most, waiting)
         tell(1 - waiting / most)
         if waiting < least:
@@ -40,5 +43,5 @@ async def _ask(client: PatientClient) -> dict[str, Any]:
     return matcher
 
 
-def _count(matcher: dict[str, Any]) -> int:
-    return sum(matcher[kind] for kind in _WAITING)
+def _count(matcher: dict[str, Any], kinds: tuple[str, ...]) -> int:
+    return sum(matcher[kind] for kind in kinds)

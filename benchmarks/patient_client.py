@@ -39,6 +39,10 @@ class PatientClient:
         """Read."""
         return (await self._until_answered("GET", path)).json()
 
+    async def get_text(self, path: str) -> str:
+        """Read what is no JSON."""
+        return (await self._until_answered("GET", path)).text
+
     async def get_all(self, noun: str, **query: object) -> list[dict[str, Any]]:
         """Read every record of a list, page by page as its Link header leads."""
         records = list[dict[str, Any]]()

@@ -84,7 +84,12 @@ def workload(name: str, seed: int, data: Path | None = None) -> Workload:
         return _san_francisco(seed, data)
     if name not in SIZES:
         raise Failure(f"there is no workload {name}; there are {', '.join([*SIZES, SF2008])}")
-    size, rng = SIZES[name], np.random.default_rng(seed)
+    return drawn(name, SIZES[name], seed)
+
+
+def drawn(name: str, size: Size, seed: int) -> Workload:
+    """Draw a workload of another size."""
+    rng = np.random.default_rng(seed)
     towns = _towns(rng)
     trails = _trails(towns, size, rng)
     return Workload(name, seed, trails, _incidents(towns, trails, size, rng), BETWEEN)
