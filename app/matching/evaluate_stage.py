@@ -2,7 +2,8 @@
 
 Who has claimed a pair writes what was found, and nobody else. The generation of a pair is read before its context, and
 compared again when the result is written: if anything fell into the context in between, the generation has moved, and
-the pair stays due (docs/decisions/0003).
+the pair stays due. What was found is written all the same if only positions or events have come; of a crime that was
+amended, or a tag that turned out to be another person's, nothing is said but what is known now (docs/decisions/0003).
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import structlog
 
 from app import metrics
 from app.db import Connection, Pool
-from app.matching.context import Pair, read_cases
+from app.matching.context import Case, Pair, read_cases
 from app.matching.due import LOCK
 from app.matching.lease import LEASE, renewed
 from app.matching.matches import Outcome, write_outcomes
@@ -82,10 +83,11 @@ async def evaluate_due(pool: Pool, run_id: UUID, limit: int = PAIRS_A_CLAIM, tur
         async with pool.acquire() as connection:
             async with connection.transaction():
                 held = await _hold(connection, token)
-                written = [each for each in claimed if each.pair in held and each.pair not in failed]
-                revised = await write_outcomes(connection, run_id, [o for o in outcomes if o.case.pair in held])
-                await _finish(connection, [each for each in written if held[each.pair] == each.generation])
-                overtaken = [each for each in written if held[each.pair] != each.generation]
+                sound = {o.case.pair: o for o in outcomes if o.case.pair in held}
+                written = [c for c in claimed if c.pair in sound and not held[c.pair].corrects(c, sound[c.pair].case)]
+                revised = await write_outcomes(connection, run_id, [sound[each.pair] for each in written])
+                await _finish(connection, [each for each in written if held[each.pair].generation == each.generation])
+                overtaken = [each for each in written if held[each.pair].generation != each.generation]
                 await _keep_due(connection, overtaken)
             if len(written) < len(claimed):
                 await _give_back(connection, token, [each for each in claimed if each.pair in failed], failed)
@@ -114,15 +116,30 @@ def _outcomes(weighed: list[Weighed], causes: dict[Pair, tuple[str, ...]]) -> li
 
 # A row that somebody has locked is being touched in this moment; it is given back as soon as that is done.
 HOLD = """
-SELECT incident_id, wearer_id, generation FROM due WHERE claim_token = $1
-ORDER BY incident_id, wearer_id FOR UPDATE SKIP LOCKED
+SELECT incident_id, wearer_id, generation, causes, latest_version FROM due JOIN incident USING (incident_id)
+WHERE claim_token = $1 ORDER BY incident_id, wearer_id FOR UPDATE OF due SKIP LOCKED
 """
 
 
-async def _hold(connection: Connection, token: UUID) -> dict[Pair, int]:
-    """Lock the pairs that are still ours, and give their generations: one that has moved is due again."""
+class Held(NamedTuple):
+    """A pair that is still ours, as it stands now."""
+
+    generation: int  # if it has moved, the pair is due again
+    causes: tuple[str, ...]
+    version: int  # of the incident, the latest
+
+    def corrects(self, claimed: Claimed, case: Case) -> bool:
+        """Say whether what was found is of another crime or wearer than is known by now."""
+        return self.version != case.version or "fittings" in self.causes[len(claimed.causes) :]
+
+
+async def _hold(connection: Connection, token: UUID) -> dict[Pair, Held]:
+    """Lock the pairs that are still ours."""
     rows = await connection.fetch(HOLD, token)
-    return {Pair(row["incident_id"], row["wearer_id"]): row["generation"] for row in rows}
+    return {
+        Pair(row["incident_id"], row["wearer_id"]): Held(row["generation"], tuple(row["causes"]), row["latest_version"])
+        for row in rows
+    }
 
 
 FINISH = """
@@ -188,7 +205,8 @@ async def _give_back(connection: Connection, token: UUID, failed: list[Claimed],
 
 
 def _count(claimed: list[Claimed], written: list[Claimed], overtaken: list[Claimed], failed: dict[Pair, str]) -> None:
-    # Overtaken: what was found is written, and the pair is evaluated once more. Left: somebody else has it.
+    # Overtaken: what was found is written, and the pair is evaluated once more. Left: somebody else has it, or a crime
+    # or a fitting was corrected meanwhile.
     numbers = {
         "written": len(written) - len(overtaken),
         "overtaken": len(overtaken),

@@ -71,6 +71,65 @@ async def test_an_amendment_overtakes_an_evaluation_that_has_no_match_yet(world:
     assert await world.matches() == {}
 
 
+@pytest.mark.parametrize("correction", ["amended", "withdrawn", "fitted to another"])
+async def test_nothing_is_said_of_a_crime_or_a_fitting_that_was_corrected_during_the_evaluation(
+    world: World, monkeypatch: pytest.MonkeyPatch, correction: str
+) -> None:
+    device, wearer = await world.worn_device("W1")
+    await world.crime("C1")
+    await world.pings(device, *INSIDE)
+    await world.join()
+    true_evaluation = weighing.weigh_all
+
+    async def correct() -> None:
+        if correction == "fitted to another":
+            await world.pool.execute("UPDATE effective_activation SET wearer_id = $1", await world.wearer("W2"))
+            async with world.pool.acquire() as connection, connection.transaction():
+                await touch_wearers(connection, [Touch(wearer, NOON, NOON)], "fittings")
+        elif correction == "withdrawn":
+            await world.crime("C1", is_withdrawn=True)
+        else:
+            # Not joined again yet: the version alone tells.
+            await world.crime("C1", north_m=5_000.0)
+
+    loop = asyncio.get_running_loop()
+
+    def slow(*cases_and_contexts: object) -> object:
+        asyncio.run_coroutine_threadsafe(correct(), loop).result()
+        return true_evaluation(*cases_and_contexts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(weighing, "weigh_all", slow)
+    assert await evaluate_due(world.pool, world.run_id) == 1
+    monkeypatch.undo()
+    await world.settle()
+    assert await world.revisions() == []
+    assert await world.matches() == {}
+
+
+async def test_a_pair_that_failed_is_tried_again_at_once_if_it_was_touched_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, _ = await world.worn_device("W1")
+    await world.crime("C1")
+    await world.pings(device, *INSIDE)
+    await world.join()
+    loop = asyncio.get_running_loop()
+
+    async def overtaken() -> None:
+        await world.pings(device, Fix(30, 5))
+        await world.join()
+
+    def fails(*_: object) -> object:
+        asyncio.run_coroutine_threadsafe(overtaken(), loop).result()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(weighing, "weigh", fails)
+    assert await evaluate_due(world.pool, world.run_id) == 1
+    monkeypatch.undo()
+    await world.evaluate()
+    assert await world.matches() == {("C1", "W1"): 3}
+
+
 async def test_an_evaluation_that_hung_and_lost_its_claim_writes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
