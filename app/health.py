@@ -37,7 +37,7 @@ READINESS_EXAMPLE = {
 }
 INFO_EXAMPLE = {
     "version": "0.1.0",
-    "algorithm": "evidence-2",
+    "algorithm": "evidence-3",
     "python": "3.11.2",
     "numba": "0.63.1",
     "numpy": "2.3.4",

@@ -207,7 +207,7 @@ def _adaptive_simpson(
                 continue
             mean += change * 16 / 15
             moment = (p1 + p2 + 3 * p3 + p4) / 12
-        _tell(runs, before_s + left * bridge.seconds, step * bridge.seconds, p1, p2, p3, p4)
+        _tell(runs, bridge, before_s, left, step, (p1, p2, p3, p4))
         inside += step * mean
         # The mean of the weight times P, the weight taken from the step's start.
         weighted += step * ((weight + (left - start) * slope) * mean + slope * step * moment)
@@ -220,14 +220,26 @@ def _adaptive_simpson(
 
 
 @kernel
-def _tell(runs: Runs, from_s: float, step_s: float, p1: float, p2: float, p3: float, p4: float) -> None:
-    """Tell the runs what was looked at: the quarters of a step only where they were."""
-    if not math.isnan(p1):
-        follow(runs, from_s + step_s / 4, p1)
-    follow(runs, from_s + step_s / 2, p2)
-    if not math.isnan(p3):
-        follow(runs, from_s + 3 * step_s / 4, p3)
-    follow(runs, from_s + step_s, p4)
+def _tell(
+    runs: Runs,
+    bridge: Bridge,
+    before_s: float,
+    left: float,
+    step: float,
+    quarters: tuple[float, float, float, float],
+) -> None:
+    """Tell the runs what was looked at: the first and third quarter of a step only where they were."""
+    for quarter in range(4):
+        if not math.isnan(quarters[quarter]):
+            part = left + (quarter + 1) * step / 4
+            x_m, y_m = line_at(bridge, part)
+            follow(runs, before_s + part * bridge.seconds, quarters[quarter], x_m, y_m)
+
+
+@kernel
+def line_at(bridge: Bridge, part: float) -> tuple[float, float]:
+    """Give where the line is at one part of the bridge, metres east and north of the place."""
+    return bridge.x_m + part * bridge.along_x_m, bridge.y_m + part * bridge.along_y_m
 
 
 @kernel

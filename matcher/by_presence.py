@@ -55,7 +55,7 @@ def weigh_by_presence(context: Context, incident: Incident, profile: Profile) ->
     """
     wanted, to_us = flanked(context.pings, incident, profile)
     pings, when = rows_of(context.pings, wanted), padded_window(incident, profile)
-    place, bridges, lasting = _place(incident, profile), _bridges(profile), _lasting(incident, profile)
+    place, bridges, lasting = _place(incident, profile), _bridges(profile), lasting_of(incident, profile)
     kept, aside, jumps = set_aside_jumps(fixes_of(pings, context.fittings.contractor, profile), profile.max_speed_mps)
     found = presence(kept, place, when, bridges, lasting)
     covered = coverage(kept, found, when.start_us, when.end_us)
@@ -122,8 +122,10 @@ def _loose(profile: Profile) -> Bridges:
     return _bridges(profile)._replace(max_gap_s=max(profile.max_gap_s, profile.movement.ever_gap_s))
 
 
-def _lasting(incident: Incident, profile: Profile) -> Lasting:
-    return Lasting(profile.circle(incident.offence).stay_s, profile.telling.stay_spread)
+def lasting_of(incident: Incident, profile: Profile) -> Lasting:
+    """Give how long a profile takes such an offence to last, and what it takes for passing."""
+    telling = profile.telling
+    return Lasting(profile.circle(incident.offence).stay_s, telling.stay_spread, telling.pace_mps)
 
 
 def _unsound_us(context: Context, pings: Pings, incident: Incident, profile: Profile, to_us: int) -> Longs:
@@ -144,7 +146,7 @@ def ordinary_of(context: Context, incident: Incident, profile: Profile) -> tuple
         _place(incident, profile),
         padded_window(incident, profile),
         _bridges(profile),
-        _lasting(incident, profile),
+        lasting_of(incident, profile),
     )
     return _ordinary(context, incident, profile, found)
 
@@ -157,7 +159,7 @@ def _ordinary(context: Context, incident: Incident, profile: Profile, found: Pre
         return NOT_READ, None
     fixes, shifts_us = context.history
     place, bridges, when = _place(incident, profile), _bridges(profile), padded_window(incident, profile)
-    lasting = _lasting(incident, profile)
+    lasting = lasting_of(incident, profile)
     days = shifted_presence(fixes, place, when, bridges, lasting, shifts_us, beside_a_day_us(profile))
     weighed = chance(min(found.throughout, 1.0), days, prior_of(incident, profile))
     return (TOO_LITTLE, None) if weighed is None else (WEIGHED, _rounded_chance(weighed))

@@ -130,11 +130,21 @@ def _add_day(
         at_start, at_end = inside_at(table, row, place), inside_at(table, row + 1, place)
         is_certain = min(at_start, at_end) >= HIGHEST_LEVEL
         if (is_certain or tolerance >= _STEADY) and _is_steady(table, row, place):
-            go_on(runs, start_s, at_start)
-            follow(runs, end_s, at_end)
+            x_m, y_m = _line_at(table, row, start_s)
+            go_on(runs, start_s, at_start, x_m, y_m)
+            x_m, y_m = _line_at(table, row, end_s)
+            follow(runs, end_s, at_end, x_m, y_m)
         else:
             add_bridge(table, row, place, bridges, tolerance, runs, sums)
     return known + share_before(runs.when, until_s) - share_before(runs.when, since_s)
+
+
+@kernel
+def _line_at(table: Floats, row: int, at_s: float) -> tuple[float, float]:
+    """Give where the straight line from a row to the next is at a moment."""
+    part = (at_s - table[row, AT_S]) / (table[row + 1, AT_S] - table[row, AT_S])
+    x_m, y_m = table[row, X_M], table[row, Y_M]
+    return x_m + part * (table[row + 1, X_M] - x_m), y_m + part * (table[row + 1, Y_M] - y_m)
 
 
 @kernel

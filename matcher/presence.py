@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from geo.jit import kernel
-from matcher.bridge import Bridge, certainty, highest_between, integrate, probability_at
+from matcher.bridge import Bridge, certainty, highest_between, integrate, line_at, probability_at
 from matcher.crime_time import CrimeTime, density_per_s, share_before
 from matcher.fixes import Fixes, Floats
 from matcher.throughout import ROOM, Lasting, Runs, begin, follow, go_on, throughout
@@ -161,15 +161,17 @@ def add_bridge(
         if start_s >= end_s:
             continue
         if certain == 1:
-            _add_certain(runs, start_s, end_s, sums)
+            _add_certain(runs, bridge, table[row, AT_S], start_s, end_s, sums)
         else:
             _add_piece(table, row, bridge, place, runs, start_s, end_s, tolerance, sums)
 
 
 @kernel
-def _add_certain(runs: Runs, start_s: float, end_s: float, sums: Floats) -> None:
-    go_on(runs, start_s, 1.0)
-    follow(runs, end_s, 1.0)
+def _add_certain(runs: Runs, bridge: Bridge, before_s: float, start_s: float, end_s: float, sums: Floats) -> None:
+    x_m, y_m = line_at(bridge, (start_s - before_s) / bridge.seconds)
+    go_on(runs, start_s, 1.0, x_m, y_m)
+    x_m, y_m = line_at(bridge, (end_s - before_s) / bridge.seconds)
+    follow(runs, end_s, 1.0, x_m, y_m)
     sums[_INSIDE_S] += end_s - start_s
     sums[_AT_CRIME] += share_before(runs.when, end_s) - share_before(runs.when, start_s)
     if sums[_HIGHEST] < 1:
@@ -192,7 +194,8 @@ def _add_piece(
     start, end = (start_s - before_s) / bridge.seconds, (end_s - before_s) / bridge.seconds
     at_start = inside_at(table, row, place) if start == 0 else probability_at(bridge, start)
     at_end = inside_at(table, row + 1, place) if end == 1 else probability_at(bridge, end)
-    go_on(runs, start_s, at_start)
+    x_m, y_m = line_at(bridge, start)
+    go_on(runs, start_s, at_start, x_m, y_m)
     found = integrate(
         bridge,
         before_s,
@@ -205,7 +208,8 @@ def _add_piece(
         tolerance,
         runs,
     )
-    follow(runs, end_s, at_end)
+    x_m, y_m = line_at(bridge, end)
+    follow(runs, end_s, at_end, x_m, y_m)
     sums[_INSIDE_S] += found.inside * bridge.seconds
     sums[_AT_CRIME] += found.weighted * bridge.seconds
     if found.highest > sums[_HIGHEST]:

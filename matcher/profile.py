@@ -59,6 +59,9 @@ class Telling:
     ordinary_s: float = 10.0  # b₀, the least presence on one of those, in seconds at the height of the window, and
     ordinary_rate: float = 0.0  # as a probability; the higher of the two counts
     stay_spread: float = 1.02  # of the logarithm of stays: the 5th percentile is a fifth of the median
+    pace_mps: float = (
+        0.0  # at which whoever only passes goes at least; the time of that is no stay; 0: none is taken off
+    )
     alert_lr: float = 8.0  # likelihood ratio from which people are told
     alert_at_crime: float = 0.05  # A from which they are told where there is too little history for a ratio
     least_ever: float = 0.01  # probability of ever having been inside, from which it is a match
@@ -144,6 +147,7 @@ def check(profile: Profile) -> None:
     _check_over_0("ordinary_s", profile.telling.ordinary_s, 86_400)
     _check_from_0("ordinary_rate", profile.telling.ordinary_rate, 1)
     _check_over_0("stay_spread", profile.telling.stay_spread, 10)
+    _check_from_0("pace_mps", profile.telling.pace_mps, 100)
     _check_over_0("alert_lr", profile.telling.alert_lr, 1_000_000_000)
     _check_over_0("alert_at_crime", profile.telling.alert_at_crime, 1)
     _check_from_0("least_ever", profile.telling.least_ever, 1)
@@ -196,6 +200,8 @@ STANDARD = Profile(
         **dict.fromkeys(("TOMV", "TFMV"), Circle(50.0, 600.0, min_stay_s=30.0, r95_m=40.0, stay_s=90.0)),
         "OTHER": Circle(50.0, 600.0, min_stay_s=30.0, r95_m=50.0, stay_s=90.0),
     },
+    # 1.2 m/s is the pace on foot that British crossings are timed for: nearly everybody who goes on is as fast.
+    telling=Telling(ordinary_s=5.0, pace_mps=1.2),
 )
 
 # The rule in use today: any position within 100 m, no uncertainty, no chance.

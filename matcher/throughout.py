@@ -1,7 +1,7 @@
 """Presence throughout an offence: of the times inside without a break, those into which its stay fits.
 
 Being inside at one moment tells little: whoever walks past is. An offence takes its time, and what of a wearer's time
-inside is long enough for it counts, the shorter stays in part.
+inside is long enough for it counts, the shorter stays in part. The time that going on takes is no stay.
 """
 
 import math
@@ -15,10 +15,11 @@ from matcher.fixes import Floats
 
 
 class Lasting(NamedTuple):
-    """How long an offence keeps somebody at its place: log-normal."""
+    """How long an offence keeps somebody at its place: log-normal; and what of the time inside is no stay."""
 
     median_s: float  # 0 or more; of an offence of no length all time inside counts
     spread: float  # standard deviation of the logarithm, over 0
+    pace_mps: float  # at which somebody who only passes goes at least; 0: nobody is taken to pass
 
 
 # A moment counts at each of these probabilities that its own reaches, for so much; the weights add up to 1. They lie
@@ -28,22 +29,32 @@ _WEIGHTS: Final = np.array([0.002, 0.008, 0.025, 0.065, 0.1, 0.1, 0.1, 0.1, 0.1,
 _COUNT: Final = _AT.size
 HIGHEST_LEVEL: Final = float(_AT[-1])
 
+# So much of a run counts whole, whatever way it led: who drives up, stays for moments and drives on goes faster than
+# any pace on foot, and would else be lost.
+_AT_ANY_PACE: Final = 0.03
+
 # What a window's runs are kept in.
 _FROM_S: Final = 0  # to _COUNT: since when each level has been reached without a break
 _REACHED: Final = _COUNT  # how many levels are
 _LAST_S: Final = _COUNT + 1  # the last moment told, and
 _LAST: Final = _COUNT + 2  # its probability
-_SUM: Final = _COUNT + 3
-ROOM: Final = _COUNT + 4
+_LAST_X: Final = _COUNT + 3  # and where the wearer was then, metres
+_LAST_Y: Final = _COUNT + 4
+_SUM: Final = _COUNT + 5
+_FROM_X: Final = _COUNT + 6  # and as many more: where each level was reached
+_FROM_Y: Final = 2 * _COUNT + 6
+ROOM: Final = 3 * _COUNT + 6
 
 
 class Runs(NamedTuple):
     """Times without a break at which the probability of being inside reaches a level, as a window goes by.
 
-    The probability counts as changing evenly between the moments that are told, in time order. What comes of it is
-    ∫ Σ F(run)·q(run) dp over the levels p: F is the probability that the crime's moment lies in the run, and q(L) the
-    probability that a stay of the offence's length, put anywhere into a run of length L, does not leave it at its end:
-    the mean of max(0, 1 − S/L) over the stays S.
+    The probability and the place count as changing evenly between the moments that are told, in time order. What comes
+    of it is ∫ Σ F(run)·q(run) dp over the levels p: F is the probability that the crime's moment lies in the run, and
+    q(L) the probability that a stay of the offence's length, put anywhere into a time L, does not leave it at its end:
+    the mean of max(0, 1 − S/L) over the stays S. L is the run's length less what going straight from where it began to
+    where it ended takes at the pace of passing: whoever goes on through has no time left, whoever stops or turns back
+    has (docs/decisions/0012). A small part counts by the whole length.
     """
 
     state: Floats  # (ROOM,)
@@ -59,53 +70,69 @@ def begin(runs: Runs) -> None:
 
 
 @kernel
-def go_on(runs: Runs, from_s: float, inside: float) -> None:
+def go_on(runs: Runs, from_s: float, inside: float, x_m: float, y_m: float) -> None:
     """Begin a stretch at a moment, in seconds after the window's start; what was told of before it ends if time passed.
 
     Nobody knows what was between: a run never goes over a gap.
     """
-    if runs.state[_LAST_S] == from_s:
-        if runs.state[_LAST] != inside:
-            follow(runs, from_s, inside)
-        return
-    _fall(runs, runs.state[_LAST_S], 0)
-    runs.state[_LAST_S], runs.state[_LAST] = from_s, 0.0
-    follow(runs, from_s, inside)
+    state = runs.state
+    if state[_LAST_S] != from_s:
+        _fall(runs, state[_LAST_S], 0, state[_LAST_X], state[_LAST_Y])
+        state[_LAST_S], state[_LAST], state[_LAST_X], state[_LAST_Y] = from_s, 0.0, x_m, y_m
+        follow(runs, from_s, inside, x_m, y_m)
+    elif state[_LAST] != inside:
+        follow(runs, from_s, inside, x_m, y_m)
 
 
 @kernel
-def follow(runs: Runs, at_s: float, inside: float) -> None:
-    """Tell the probability of the next moment. 3 ns where no level is crossed."""
+def follow(runs: Runs, at_s: float, inside: float, x_m: float, y_m: float) -> None:
+    """Tell the probability of the next moment, and where the wearer most likely was. 4 ns where no level is crossed."""
     state = runs.state
     reached = int(state[_REACHED])
-    before_s, before = state[_LAST_S], state[_LAST]
+    before_s, before, before_x_m, before_y_m = state[_LAST_S], state[_LAST], state[_LAST_X], state[_LAST_Y]
     while reached < _COUNT and inside >= _AT[reached]:
-        state[_FROM_S + reached] = before_s + (_AT[reached] - before) / (inside - before) * (at_s - before_s)
+        part = (_AT[reached] - before) / (inside - before)
+        state[_FROM_S + reached] = before_s + part * (at_s - before_s)
+        state[_FROM_X + reached] = before_x_m + part * (x_m - before_x_m)
+        state[_FROM_Y + reached] = before_y_m + part * (y_m - before_y_m)
         reached += 1
     state[_REACHED] = reached
     while reached > 0 and inside < _AT[reached - 1]:
         reached -= 1
-        _fall(runs, before_s + (before - _AT[reached]) / (before - inside) * (at_s - before_s), reached)
-    state[_LAST_S], state[_LAST] = at_s, inside
+        part = (before - _AT[reached]) / (before - inside)
+        end_x_m, end_y_m = before_x_m + part * (x_m - before_x_m), before_y_m + part * (y_m - before_y_m)
+        _fall(runs, before_s + part * (at_s - before_s), reached, end_x_m, end_y_m)
+    state[_LAST_S], state[_LAST], state[_LAST_X], state[_LAST_Y] = at_s, inside, x_m, y_m
 
 
 @kernel
 def throughout(runs: Runs) -> float:
     """End the window and give what its runs come to."""
-    _fall(runs, runs.state[_LAST_S], 0)
+    _fall(runs, runs.state[_LAST_S], 0, runs.state[_LAST_X], runs.state[_LAST_Y])
     return float(runs.state[_SUM])
 
 
 @kernel
-def _fall(runs: Runs, at_s: float, to: int) -> None:
+def _fall(runs: Runs, at_s: float, to: int, x_m: float, y_m: float) -> None:
     """End the runs of all levels from `to` on."""
     state = runs.state
     for level in range(to, int(state[_REACHED])):
         from_s = state[_FROM_S + level]
         if at_s > from_s:
             share = share_before(runs.when, at_s) - share_before(runs.when, from_s)
-            state[_SUM] += _WEIGHTS[level] * share * fitting_share(at_s - from_s, runs.lasting)
+            way_m = math.hypot(x_m - state[_FROM_X + level], y_m - state[_FROM_Y + level])
+            state[_SUM] += _WEIGHTS[level] * share * staying_share(at_s - from_s, way_m, runs.lasting)
     state[_REACHED] = min(to, int(state[_REACHED]))
+
+
+@kernel
+def staying_share(length_s: float, way_m: float, lasting: Lasting) -> float:
+    """Give how likely a stay fits into a run of so many seconds, over 0, that ended so far from where it began."""
+    whole = fitting_share(length_s, lasting)
+    if lasting.pace_mps == 0 or lasting.median_s == 0:
+        return whole
+    left_s = length_s - way_m / lasting.pace_mps
+    return _AT_ANY_PACE * whole + (1 - _AT_ANY_PACE) * (fitting_share(left_s, lasting) if left_s > 0 else 0.0)
 
 
 @kernel

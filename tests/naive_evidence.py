@@ -67,6 +67,7 @@ class Scene(NamedTuple):
     max_speed_mps: float = 60
     stay_s: float = 240
     stay_spread: float = 1.02
+    pace_mps: float = 1.2
 
 
 class Dense(NamedTuple):
@@ -99,10 +100,14 @@ def dense_presence(scene: Scene, points: int = 2001) -> Dense:
         known += float(trapezoid(weight, at_s))
         covered_s += high_s - low_s
         highest = max(highest, float(inside.max()))
+        ends_s = (before.at_s, after.at_s)
+        x_m, y_m = (
+            np.interp(at_s, ends_s, ends) for ends in zip(plane(scene, before), plane(scene, after), strict=True)
+        )
         if stretches and stretches[-1][-1][0, -1] == low_s:
-            stretches[-1].append(np.array([at_s, inside]))
+            stretches[-1].append(np.array([at_s, inside, x_m, y_m]))
         else:
-            stretches.append([np.array([at_s, inside])])
+            stretches.append([np.array([at_s, inside, x_m, y_m])])
     throughout = sum(dense_throughout(scene, *np.concatenate(parts, axis=1)) for parts in stretches)
     return Dense(highest, seen, inside_s, at_crime, throughout, known, covered_s)
 
@@ -112,9 +117,15 @@ LEVELS = (0.001, 0.005, 0.02, 0.06, *(0.15 + 0.1 * i for i in range(9)))
 EDGES = (0.002, 0.01, 0.035, 0.1, *(0.2 + 0.1 * i for i in range(9)))
 
 
-def dense_throughout(scene: Scene, at_s: npt.NDArray[np.float64], inside: npt.NDArray[np.float64]) -> float:
+def dense_throughout(
+    scene: Scene,
+    at_s: npt.NDArray[np.float64],
+    inside: npt.NDArray[np.float64],
+    x_m: npt.NDArray[np.float64],
+    y_m: npt.NDArray[np.float64],
+) -> float:
     """Of one stretch without gaps: every run of moments that reach a level, its share of the crime's moments, times the
-    mean of max(0, 1 − S/L) over four thousand stays S."""
+    mean of max(0, 1 − S/L) over four thousand stays S; 97 in 100 of that with what going straight on takes off L."""
     start_s, from_s, to_s, end_s = scene.knots_s
     area = (to_s - from_s + end_s - start_s) / 2
     stays_s = scene.stay_s * np.exp(scene.stay_spread * norm.ppf((np.arange(4000) + 0.5) / 4000))
@@ -127,8 +138,11 @@ def dense_throughout(scene: Scene, at_s: npt.NDArray[np.float64], inside: npt.ND
             run_s = at_s[first:end]
             weight = np.interp(run_s, scene.knots_s, [0, 1 / area, 1 / area, 0])
             if run_s[-1] > run_s[0]:
-                fits = np.maximum(1 - stays_s / (run_s[-1] - run_s[0]), 0).mean()
-                total += width * float(trapezoid(weight, run_s)) * fits
+                length_s = float(run_s[-1] - run_s[0])
+                way_m = float(np.hypot(x_m[end - 1] - x_m[first], y_m[end - 1] - y_m[first]))
+                left_s = max(length_s - way_m / scene.pace_mps, 1e-9)
+                fits = [np.maximum(1 - stays_s / seconds, 0).mean() for seconds in (length_s, left_s)]
+                total += width * float(trapezoid(weight, run_s)) * (0.03 * fits[0] + 0.97 * fits[1])
     return total
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 EVIDENCE_EXAMPLE: dict[str, Any] = {
     "schema": 3,
-    "algorithm": "evidence-2",
+    "algorithm": "evidence-3",
     "rule": "presence",
     "verdict": "present",
     "offence": "BIAD",

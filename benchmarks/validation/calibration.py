@@ -28,7 +28,7 @@ LEAST, MOST = 0.02, 0.98
 MOVING_M = 50.0
 
 _HALF_SECOND_US = 500_000
-_MOMENT = Lasting(0.0, 1.0)
+_MOMENT = Lasting(0.0, 1.0, 0.0)
 _PHONES_HOLD = 0.68  # what Android and iOS state is meant to hold so many positions
 _OFF_ROUTE_M = 100.0
 _CIRCLES = 8  # about each moment of the phones, which are few

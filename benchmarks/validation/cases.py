@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.scenes.parameters import KINDS
 from benchmarks.scenes.world import Crime, Longs, Reported, World
-from matcher.by_presence import prior_of
+from matcher.by_presence import lasting_of, prior_of
 from matcher.chance import LEAST_KNOWN
 from matcher.comparable import shifted_presence
 from matcher.context import (
@@ -24,7 +24,6 @@ from matcher.fixes import Fixes, sigma_of_r95
 from matcher.jumps import set_aside_jumps
 from matcher.presence import presence
 from matcher.profile import Profile
-from matcher.throughout import Lasting
 from matcher.window import Bridges, Place
 
 DAY_US = 86_400_000_000
@@ -125,11 +124,6 @@ def weight_of(wearer: Wearer, incident: Incident, profile: Profile, days_us: Lon
     usable = days.known >= LEAST_KNOWN
     on_days = np.minimum(days.throughout[usable] / days.known[usable], 1.0)
     return Weight(throughout, int(usable.sum()), float(on_days.sum()))
-
-
-def lasting_of(incident: Incident, profile: Profile) -> Lasting:
-    """Give how long a profile takes such an offence to last."""
-    return Lasting(profile.circle(incident.offence).stay_s, profile.telling.stay_spread)
 
 
 def ratio_of(weight: Weight, incident: Incident, profile: Profile) -> float:

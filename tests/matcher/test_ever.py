@@ -13,7 +13,7 @@ from tests import naive_evidence
 from tests.walks import LAT_DEG, LON_DEG, as_arrays, fixes_about, walk_past
 
 BRIDGES = Bridges(max_gap_s=300, max_speed_mps=60, least_mobility_m2ps=1, most_mobility_m2ps=2500)
-LASTING = Lasting(0, 1)
+LASTING = Lasting(0, 1, 0)
 # Walks of which it is neither certain that they were there nor that they were not.
 UNCERTAIN = [3, 5, 13, 31, 33, 39, 40, 55, 64, 65, 67, 69, 72, 73, 76, 78]
 

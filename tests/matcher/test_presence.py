@@ -15,7 +15,7 @@ from tests import naive_evidence
 from tests.walks import LAT_DEG, LON_DEG, as_arrays, fixes_about, walk_past
 
 BRIDGES = Bridges(max_gap_s=300, max_speed_mps=60, least_mobility_m2ps=1, most_mobility_m2ps=2500)
-LASTING = Lasting(median_s=240, spread=1.02)
+LASTING = Lasting(median_s=240, spread=1.02, pace_mps=1.2)
 
 
 @pytest.mark.parametrize("seed", range(60))
