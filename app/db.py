@@ -73,16 +73,12 @@ async def _set_for_work_done_again(connection: Connection) -> None:
     await connection.execute(DO_NOT_WAIT)
 
 
-# Back to what the server is set to; but one that is set to acknowledge before all is on its disk is not followed.
-WAIT = """
+# First in a transaction, it lets the commit wait until that, and whatever was committed before it, is on disk: as the
+# server is set to wait, but one that is set to acknowledge before all is on its disk is not followed.
+WAIT_FOR_DISK = """
 SET LOCAL synchronous_commit TO DEFAULT;
 SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local')
 """
-
-
-async def wait_for_disk(connection: Connection) -> None:
-    """Let this transaction's commit wait until it, and whatever was committed before it, is on disk."""
-    await connection.execute(WAIT)
 
 
 async def _leave_as_it_is(_connection: Connection) -> None:

@@ -34,6 +34,11 @@ class PeakMeter:
         service, postgres = self._most
         return Peak(round(service / _MB, 1), round(postgres / _MB, 1))
 
+    @property
+    def service_mb(self) -> float:
+        """What the process takes now."""
+        return round(self._service.memory_info().rss / _MB, 1)
+
     def look(self) -> None:
         """Look once."""
         with contextlib.suppress(psutil.Error):

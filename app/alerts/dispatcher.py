@@ -1,14 +1,15 @@
 """Gives what happens to alerts its place on the stream, after it was committed and one dispatcher at a time."""
 
 from app import metrics
-from app.db import Pool, wait_for_disk
+from app.db import WAIT_FOR_DISK, Pool
 from app.wake import send_hint
 
 EVENTS_A_ROUND = 1_000
 
 # Held to commit: a later dispatcher draws higher positions, and they become visible later. So whoever has seen a
 # position will never see a lower one appear.
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('trailmatch.stream', 0))"
+# Whoever reads a position may tell people of it: nothing of it, nor of what led to it, can be lost then.
+LOCK = WAIT_FOR_DISK + "; SELECT pg_advisory_xact_lock(hashtextextended('trailmatch.stream', 0))"
 DISPATCH = """
 UPDATE outbox SET position = placed.position, dispatched_at = clock_timestamp()
 FROM (
@@ -24,8 +25,6 @@ async def dispatch(pool: Pool, limit: int = EVENTS_A_ROUND) -> int:
     """Place events that have no position yet, oldest first; return how many."""
     async with pool.acquire() as connection:
         async with connection.transaction():
-            # Whoever reads a position may tell people of it: nothing of it, nor of what led to it, can be lost then.
-            await wait_for_disk(connection)
             await connection.execute(LOCK)
             placed = await connection.fetch(DISPATCH, limit)
         if placed:
