@@ -31,7 +31,7 @@ def space_time_join(
 
     Cost grows with the pings plus the candidates of the grid (docs/decisions/0007-the-scan.md); incidents that are
     joined again and again are given as their `incident_grid`. The threads share the devices, so one device alone is
-    joined on one thread. Memory for each thread, besides the hits: 12 bytes an incident, mostly left untouched.
+    joined on one thread. Memory for each thread, besides the hits: 16 bytes an incident, mostly left untouched.
 
     Raises ValueError if arrays do not fit each other or a value is out of its range.
     """

@@ -72,3 +72,17 @@ def test_a_circle_of_many_kilometres_across_the_antimeridian_counts_each_ping_on
     trails, always = _drive(130, 1_799_500_000, 10_000), np.array([10**12])
     incidents = Incidents(np.array([180.0]), np.array([51.45]), np.array([90_000.0]), -always, always)
     assert space_time_join(trails, incidents).n_pings.tolist() == [130]
+
+
+@pytest.mark.parametrize("days", [20, 60, 4_000])
+def test_a_line_through_more_slots_than_are_looked_at_meets_every_incident_beside_it(days: int) -> None:
+    end_us = days * 86_400 * S
+    trails = trails_from_columns([1, 1], [0, end_us], [-26_000_000, -25_990_000], [514_500_000, 514_500_000])
+    from_us = np.arange(7) * (end_us // 7)
+    everywhere = np.full(from_us.size, -2.5995)
+    incidents = Incidents(everywhere, np.full(from_us.size, 51.45), np.full(from_us.size, 90.0), from_us, from_us + S)
+    hits = space_time_join(trails, incidents, Between(days * 86_400.0, 0.0005))
+    assert hits.incident.tolist() == list(range(from_us.size))
+    np.testing.assert_allclose(hits.inside_s, 1.0)
+    beside = incidents._replace(lat_deg=incidents.lat_deg + 0.01)
+    assert space_time_join(trails, beside, Between(days * 86_400.0, 0.0005)).incident.size == 0

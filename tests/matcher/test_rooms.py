@@ -9,8 +9,16 @@ from matcher.trails import trails_from_columns
 S = 1_000_000
 
 
-@pytest.mark.parametrize("rows", [0, 1, 7])
-def test_how_much_room_there_is_to_begin_with_changes_nothing(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *(("FIRST_ROWS", size) for size in (0, 1, 7)),
+        *(("BLOCK_RUNS", size) for size in (1, 2, 3)),
+        *(("BLOCK_LOOKS", size) for size in (1, 3, 20)),
+        *(("NAMED_ROOM", size) for size in (1, 2, 30)),
+    ],
+)
+def test_how_much_room_there_is_changes_nothing(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
     trails = trails_from_columns(
         random.integers(0, 5, 400),
@@ -27,7 +35,7 @@ def test_how_much_room_there_is_to_begin_with_changes_nothing(rows: int, monkeyp
         start_us + 100 * S,
     )
     expected = space_time_join(trails, incidents, Between(300, 60))
-    monkeypatch.setattr(scan, "FIRST_ROWS", rows)
+    monkeypatch.setattr(scan, name, size)
     hits = space_time_join(trails, incidents, Between(300, 60))
     assert hits.incident.size > 100
     for column, other in zip(hits, expected, strict=True):
