@@ -1,7 +1,7 @@
 """Stored trails in a box of space and time, read straight into arrays.
 
 Of what is sealed first the least box around the pings of each hour is read, a twentieth of the hour itself. The caller
-chooses by it which hours are wanted, and only those are fetched and unpacked (docs/decisions/0014).
+chooses by it which hours are wanted, and only those are fetched and unpacked (docs/decisions/0015).
 """
 
 from collections.abc import Callable
