@@ -47,7 +47,7 @@ class Bell:
 
 
 class Hints:
-    """Bells by topic: pings, incidents, rejoin, due, outbox, stream."""
+    """Bells by topic: pings, storing, incidents, rejoin, due, outbox, stream."""
 
     def __init__(self) -> None:
         self._bells: dict[str, set[Bell]] = {}

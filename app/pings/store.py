@@ -1,29 +1,28 @@
-"""The one transaction in which a batch of pings is stored.
+"""The one transaction in which a batch of pings is stored, or several batches that wait at the same time.
 
 Locks are taken in one order by everybody, so that batches at the same time never wait for each other in a circle: days
 rising (shared: they exclude only sealing), dropped days rising (exclusive), keys of `ping` rising, `ping_conflict`
 rising, `dirty_hour` rising. Devices and partitions are made before, in transactions of their own.
 """
 
-import contextlib
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import asyncpg
 import numpy as np
 
 from app.access.viewer import Viewer
-from app.audit.store import record
+from app.audit.store import Deed, record_all
 from app.db import Connection, Pool
 from app.devices.store import KnownDevices
-from app.pings.clashes import Sorted, sort_by_key
+from app.pings.clashes import Merged, Sorted, merge, sort_by_key
 from app.pings.compute import compute
 from app.pings.delivery import Delivery, Reject
 from app.pings.late import split_late, write_late
 from app.pings.marks import KnownMarks, Sealings, hours_of, mark_hours
 from app.pings.partitions import Partitions, days_of
 from app.pings.payload import Pings, pack
-from app.pings.table import KeyIsKnown, Written, together, write_new, write_pings
+from app.pings.table import KeyIsKnown, Written, copy_new, together, write_new, write_pings
 from app.wake import send_hint
 
 
@@ -35,6 +34,17 @@ class Receipt(NamedTuple):
     duplicates: int  # known already, to the last field
     conflicts: int  # new, but another fix of that device, time and source is known; both are kept
     rejected: int
+
+
+class Posted(NamedTuple):
+    """A delivery, and who sent it."""
+
+    viewer: Viewer
+    delivery: Delivery
+
+
+# So many batches of those that wait may turn out to have a key that is known, before each is stored by itself.
+_TRIES: Final = 3
 
 
 class PingStore:
@@ -77,10 +87,64 @@ class PingStore:
             except KeyIsKnown:
                 # Nothing of it is there. That it is all new is tried first because it nearly always is, and costs half.
                 receipt = await _store(connection, work, self._marks, write_pings)
-            # Only a hint: the matcher looks by itself too.
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await send_hint(connection, "pings")
+            await send_hint(connection, "pings")
         return receipt
+
+    async def store_together(self, posted: list[Posted]) -> list[Receipt | None]:
+        """Store batches of different bodies in one transaction; None for each that has to be stored by itself.
+
+        That is one with a key that another one brings or that is known already, or with pings of a dropped day. What a
+        transaction costs is shared then, and more pings of one device lie side by side, which halves what the
+        database does for each. If this raises or is cancelled, nothing is stored of any.
+        """
+        bodies = [await self._with_device_ids(*each) for each in posted]
+        merged, apart = await compute(sum(body.nbytes for body in bodies), merge, bodies)
+        days = days_of(merged.pings["fixed_at_us"])
+        receipts: list[Receipt | None] = [None] * len(posted)
+        if await self._partitions.ensure(days):
+            return receipts
+        for _ in range(_TRIES):
+            rest = [number for number in range(len(posted)) if number not in apart]
+            if not rest:
+                break
+            try:
+                stored = await self._store_merged(posted, bodies, merged, rest, days)
+            except KeyIsKnown as clash:
+                place = clash.place_in(merged.pings)
+                if place is None:
+                    break
+                known = int(merged.body[place])
+                apart.add(known)
+                merged = merged.without({known})
+            else:
+                for number, receipt in zip(rest, stored, strict=True):
+                    receipts[number] = receipt
+                break
+        return receipts
+
+    async def _store_merged(
+        self, posted: list[Posted], bodies: list[Pings], merged: Merged, rest: list[int], days: list[int]
+    ) -> list[Receipt]:
+        hours = hours_of(merged.pings)
+        async with self._pool.acquire() as connection:
+            async with connection.transaction():
+                batch_ids = await _begin(connection, days, len(rest))
+                batch_id = np.zeros(len(bodies), np.int64)
+                batch_id[rest] = batch_ids
+                await copy_new(connection, merged.pings, batch_id[merged.body])
+                entries = [
+                    _Entry(
+                        posted[number],
+                        Receipt(at, bodies[number].size, 0, 0, len(posted[number].delivery.rejects)),
+                        bodies[number],
+                    )
+                    for number, at in zip(rest, batch_ids, strict=True)
+                ]
+                last_sealed = await _write_batches(connection, entries, days)
+                await mark_hours(connection, self._marks.missing(hours, last_sealed))
+            self._marks.remember(hours, last_sealed)
+            await send_hint(connection, "pings")
+        return [entry.receipt for entry in entries]
 
     async def _with_device_ids(self, viewer: Viewer, delivery: Delivery) -> Pings:
         place = delivery.pings["device_id"]
@@ -107,18 +171,24 @@ Write = Callable[[Connection, Sorted, int], Awaitable[Written]]
 # A server that is set to acknowledge even later, after its standbys, is left so.
 BEGIN = """
 SELECT
-    nextval(pg_get_serial_sequence('ping_batch', 'batch_id')),
+    ARRAY(SELECT nextval(pg_get_serial_sequence('ping_batch', 'batch_id')) FROM generate_series(1, $2::int)),
     CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
         THEN set_config('synchronous_commit', 'on', true) END,
     (SELECT count(pg_advisory_xact_lock_shared(1, day)) FROM unnest($1::int[]) AS day)
 """
 
 
+async def _begin(connection: Connection, days: list[int], count: int) -> list[int]:
+    """Take the locks of these days, rising, and give so many numbers of batches."""
+    batch_ids: list[int] = await connection.fetchval(BEGIN, days, count)
+    return batch_ids
+
+
 async def _store(connection: Connection, work: _Work, marks: KnownMarks, write: Write) -> Receipt:
     viewer, delivery, batch, days, dropped = work
     late, hot = split_late(batch, dropped)
     async with connection.transaction():
-        batch_id = int(await connection.fetchval(BEGIN, days))
+        [batch_id] = await _begin(connection, days, 1)
         written_late = await write_late(connection, late, dropped, batch_id)
         written = await write(connection, hot, batch_id)
         hours = hours_of(written.changed)
@@ -127,45 +197,63 @@ async def _store(connection: Connection, work: _Work, marks: KnownMarks, write: 
         receipt = Receipt(batch_id, written.new, known, written.conflicts, len(delivery.rejects))
         # A fix that only contradicts another one is news to the matcher as well: the evidence says so.
         news = np.concatenate([written.changed, written.beside])
-        last_sealed = await _write_batch(connection, work, receipt, news)
+        last_sealed = await _write_batches(connection, [_Entry(Posted(viewer, delivery), receipt, news)], days)
         await mark_hours(connection, marks.missing(hours, last_sealed))
-        await _keep_rejects(connection, viewer, delivery.rejects, batch_id)
         await _settle(connection, delivery.settled)
-        action = "pings.retry" if delivery.settled else "pings.store"
-        await record(connection, viewer, action, f"batch {batch_id}")
     marks.remember(hours, last_sealed)
     return receipt
 
 
+class _Entry(NamedTuple):
+    """A batch as it goes into the inbox."""
+
+    posted: Posted
+    receipt: Receipt
+    news: Pings  # what the matcher has to look at
+
+
 # Nothing waits for the matcher if nothing is new to it.
-WRITE_BATCH = """
-INSERT INTO ping_batch (batch_id, organisation_id, api_key_id, content_sha256, accepted, duplicates, conflicts,
-    rejected, payload, matched_at)
-OVERRIDING SYSTEM VALUE
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $9::bytea IS NULL THEN now() END)
-RETURNING ARRAY(
+WRITE_BATCHES = """
+WITH written AS (
+    INSERT INTO ping_batch (batch_id, organisation_id, api_key_id, content_sha256, accepted, duplicates, conflicts,
+        rejected, payload, matched_at)
+    OVERRIDING SYSTEM VALUE
+    SELECT b.*, CASE WHEN b.payload IS NULL THEN now() END
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::int[], $6::int[], $7::int[], $8::int[],
+        $9::bytea[]) AS b (batch_id, organisation_id, api_key_id, content_sha256, accepted, duplicates, conflicts,
+        rejected, payload)
+)
+SELECT ARRAY(
     SELECT coalesce((SELECT last_sealed_by::text FROM sealed_day WHERE sealed_day.day = d.day), '')
     FROM unnest($10::int[]) WITH ORDINALITY AS d (day, place) ORDER BY place
 )
 """
 
 
-async def _write_batch(connection: Connection, work: _Work, receipt: Receipt, news: Pings) -> Sealings:
-    """Put a batch into the inbox; gives the last sealing of each of its days, read under the days' locks."""
+async def _write_batches(connection: Connection, entries: list[_Entry], days: list[int]) -> Sealings:
+    """Put batches into the inbox, and what goes with them; gives the last sealing of each day, read under its lock."""
     last_sealed = await connection.fetchval(
-        WRITE_BATCH,
-        receipt.batch_id,
-        work.viewer.organisation_id,
-        work.viewer.api_key_id,
-        work.delivery.content_sha256,
-        receipt.accepted,
-        receipt.duplicates,
-        receipt.conflicts,
-        receipt.rejected,
-        pack(news) if news.size else None,
-        work.days,
+        WRITE_BATCHES,
+        [entry.receipt.batch_id for entry in entries],
+        [entry.posted.viewer.organisation_id for entry in entries],
+        [entry.posted.viewer.api_key_id for entry in entries],
+        [entry.posted.delivery.content_sha256 for entry in entries],
+        [entry.receipt.accepted for entry in entries],
+        [entry.receipt.duplicates for entry in entries],
+        [entry.receipt.conflicts for entry in entries],
+        [entry.receipt.rejected for entry in entries],
+        [pack(entry.news) if entry.news.size else None for entry in entries],
+        days,
     )
-    return dict(zip(work.days, last_sealed, strict=True))
+    for (viewer, delivery), receipt, _ in entries:
+        await _keep_rejects(connection, viewer, delivery.rejects, receipt.batch_id)
+    await record_all(connection, [_deed(entry) for entry in entries])
+    return dict(zip(days, last_sealed, strict=True))
+
+
+def _deed(entry: _Entry) -> Deed:
+    action = "pings.retry" if entry.posted.delivery.settled else "pings.store"
+    return Deed(entry.posted.viewer, action, f"batch {entry.receipt.batch_id}")
 
 
 KEEP_REJECTS = """

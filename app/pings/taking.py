@@ -6,8 +6,8 @@ from app import metrics
 from app.access.viewer import Viewer
 from app.errors import NotAllowed
 from app.pings.delivery import Delivery
-from app.pings.room import room_of
-from app.pings.store import PingStore, Receipt
+from app.pings.store import Receipt
+from app.pings.waiting import WaitingRoom
 
 
 def refuse_others(viewer: Viewer) -> None:
@@ -17,9 +17,8 @@ def refuse_others(viewer: Viewer) -> None:
 
 
 async def take_delivery(request: Request, viewer: Viewer, delivery: Delivery, now_us: int) -> Receipt:
-    """Store a delivery and count it; what is counted in the receipt is on disk. Raises as PingStore.store does."""
-    async with room_of(request).storing:
-        receipt = await _store_of(request).store(viewer, delivery)
+    """Store a delivery and count it; what is counted in the receipt is on disk. Raises as WaitingRoom.store does."""
+    receipt = await _store_of(request).store(viewer, delivery)
     for outcome in ("accepted", "duplicates", "conflicts", "rejected"):
         metrics.PINGS.labels(outcome).inc(getattr(receipt, outcome))
     if delivery.pings.size:
@@ -27,10 +26,10 @@ async def take_delivery(request: Request, viewer: Viewer, delivery: Delivery, no
     return receipt
 
 
-def _store_of(request: Request) -> PingStore:
+def _store_of(request: Request) -> WaitingRoom:
     """The one store of this application, which remembers its database's devices and partitions."""
     state = request.app.state
     if not hasattr(state, "ping_store"):
-        state.ping_store = PingStore(state.pool)
-    store: PingStore = state.ping_store
+        state.ping_store = WaitingRoom(state.pool)
+    store: WaitingRoom = state.ping_store
     return store

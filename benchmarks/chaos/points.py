@@ -20,7 +20,7 @@ from app.matching.join_stage import (
     FINISH_BATCHES,
     FINISH_REJOINS,
 )
-from app.pings.store import WRITE_BATCH
+from app.pings.store import WRITE_BATCHES
 from app.trails.dropping import NOTE, READ_ROWS
 from app.trails.sealing import WRITE_CHUNKS
 
@@ -43,8 +43,8 @@ class Point(NamedTuple):
 
 POINTS = {
     "after COPY": Point("service", "ping", When.AFTER),
-    "before commit of pings": Point("service", WRITE_BATCH, When.BEFORE_COMMIT),
-    "pings committed, not answered": Point("service", WRITE_BATCH, When.COMMITTED),
+    "before commit of pings": Point("service", WRITE_BATCHES, When.BEFORE_COMMIT),
+    "pings committed, not answered": Point("service", WRITE_BATCHES, When.COMMITTED),
     "before commit of incidents": Point("service", INSERT_ARRIVALS, When.BEFORE_COMMIT),
     "incidents committed, not answered": Point("service", INSERT_ARRIVALS, When.COMMITTED),
     "before commit of fittings": Point("service", INSERT_EFFECTIVE, When.BEFORE_COMMIT),

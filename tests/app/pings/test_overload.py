@@ -98,8 +98,49 @@ async def test_bodies_that_wait_to_be_stored_leave_connections_to_everybody_else
         for number in range(2, 22)
     ]
     async with asyncio.timeout(30):
-        while await connection.fetchval(WAITING) < 6:  # noqa: ASYNC110 - it tells nobody
+        while await connection.fetchval(WAITING) < 3:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.005)
         assert (await service.get("/v1/pings/rejected", headers=headers)).status_code == 200
     await connection.execute("SELECT pg_advisory_unlock(1, $1)", day)
     assert [(await post).json()["accepted"] for post in posts] == [1] * 20
+
+
+TRANSACTIONS = "SELECT count(DISTINCT xmin::text) FROM ping_batch"
+
+
+async def test_bodies_that_wait_are_stored_together_and_each_hears_of_its_own(
+    service: httpx.AsyncClient, make_key: MakeKey, connection: Connection
+) -> None:
+    headers = await make_key("Tags", "contractor", "pings:write")
+    known = [PING | {"device_id": f"T-{number}"} for number in range(20)]
+    assert (await service.post("/v1/pings", json=known[:1], headers=headers)).json()["accepted"] == 1
+    day = await connection.fetchval("SELECT date '2026-03-14' - date '1970-01-01'")
+    await connection.execute("SELECT pg_advisory_lock(1, $1)", day)
+    bodies = [[ping, {}] for ping in known[1:]]
+    bodies[10] = [known[0]]  # stored before
+    bodies[11] = [known[1]]  # comes twice
+    bodies[12] = [known[13], known[13] | {"lat": 51.3}]  # contradicts itself
+    posts = [asyncio.create_task(service.post("/v1/pings", json=body, headers=headers)) for body in bodies]
+    async with asyncio.timeout(30):
+        while await connection.fetchval(WAITING) < 3:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.005)
+        await until_in_work(len(bodies))
+    await connection.execute("SELECT pg_advisory_unlock(1, $1)", day)
+    said = [(await post).json() for post in posts]
+    counted = [tuple(each[name] for name in ("accepted", "duplicates", "conflicts", "rejected")) for each in said]
+    twice = {counted.pop(11), counted[0]}
+    assert twice in ({(0, 1, 0, 0), (1, 0, 0, 1)}, {(1, 0, 0, 0), (0, 1, 0, 1)})
+    assert counted.pop(11) == (1, 0, 1, 0)
+    assert counted.pop(10) == (0, 1, 0, 0)
+    assert counted[1:] == [(1, 0, 0, 1)] * 15
+    assert len({each["batch_id"] for each in said}) == len(bodies)
+    stored = await connection.fetch("SELECT batch_id, count(*) FROM ping GROUP BY batch_id")
+    assert dict(tuple(row) for row in stored) == {
+        each["batch_id"]: each["accepted"]
+        for each in (*said, {"batch_id": min(dict(stored)), "accepted": 1})
+        if each["accepted"]
+    }
+    # Three had places, one after another stands alone, the others share what is left.
+    assert await connection.fetchval(TRANSACTIONS) < len(bodies) // 2
+    assert await connection.fetchval("SELECT count(*) FROM audit_event WHERE action = 'pings.store'") == len(bodies) + 1
+    assert await connection.fetchval("SELECT count(*) FROM ping_reject") == len(bodies) - 3
