@@ -38,6 +38,7 @@ from app.matching.stretches import (
     runs_of,
     stretches_about,
 )
+from app.pings.partitions import DAY_US
 from app.pings.payload import unpack
 from app.times import to_datetime, to_us
 from app.trails.box import read_box
@@ -55,6 +56,7 @@ ARRIVALS_A_CLAIM = 20_000
 # Those who evaluate begin with the first of a claim while the others are still looked for. 400 bytes each.
 CANDIDATES_A_WRITE = 2_000
 REJOINS_A_CLAIM = 200
+_FEW_DAYS = 4
 
 
 CLAIM_BATCHES = """
@@ -204,11 +206,12 @@ async def join_rejoins(pool: Pool, incidents: OpenIncidents, limit: int = REJOIN
 
 async def _find_along(pool: Pool, runs: Runs, incidents: OpenIncidents) -> list[Candidate]:
     """Read the trails about what is new, part by part, and join them with the open incidents."""
-    days = await _refresh(pool, incidents)
+    async with pool.acquire() as connection:
+        await incidents.refresh(connection)
     between = incidents.between()
     selection, stretches = await asyncio.to_thread(stretches_about, runs, incidents)
     candidates: set[Candidate] = set()
-    for part in parts_of(stretches, between, days):
+    for part in parts_of(stretches, between, await _days_within(pool, stretches)):
         async with _snapshot(pool) as connection:
             trails = await read_stretches(connection, part)
         candidates.update(await asyncio.to_thread(_find_candidates, trails, selection, between))
@@ -219,6 +222,17 @@ async def _find_touched(pool: Pool, runs: Runs) -> list[Touch]:
     columns = await asyncio.to_thread(_columns, runs)
     async with pool.acquire() as connection:
         return await find_touched(connection, *columns)
+
+
+async def _days_within(pool: Pool, stretches: Stretches) -> Longs:
+    """Give days of which pings may be stored; asked only where stretches are of many: live pings are of one or two."""
+    if stretches.device_id.size == 0:
+        return np.empty(0, np.int64)
+    first, last = int(stretches.from_us.min()) // DAY_US, int(stretches.to_us.max()) // DAY_US
+    if last - first < _FEW_DAYS:
+        return np.arange(first, last + 1)
+    async with pool.acquire() as connection:
+        return await find_days(connection)
 
 
 async def _refresh(pool: Pool, incidents: OpenIncidents) -> Longs:
