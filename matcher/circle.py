@@ -23,8 +23,8 @@ def inside_probability(distance_m: float, radius_m: float, sigma_m: float) -> fl
     """
     if sigma_m <= 0.0:
         return 1.0 if distance_m <= radius_m else 0.0
-    # Bounds of Q₁ by Simon and Alouini, IEEE Transactions on Communications 48, 359 (2000): out of reach of the edge
-    # by k, P or 1 − P is at most exp(−k²/2).
+    # Exponential bounds of Q₁ by Simon and Alouini, IEEE Transactions on Communications (2000): out of reach of the
+    # edge by k, P or 1 − P is at most exp(−k²/2).
     from_edge = (radius_m - distance_m) / sigma_m
     if from_edge > CERTAIN:
         return 1.0
@@ -63,7 +63,7 @@ def _by_poisson_mixture(away: float, radius: float) -> float:
 def _by_asymptotic_series(from_edge: float, product: float, ratio: float) -> float:
     """P for a large product ab of the two arguments; from_edge is b − a, ratio b/a.
 
-    Gil, Segura and Temme, Algorithm 939, ACM Transactions on Mathematical Software 40 (2014), section 4, for μ = 1:
+    Gil, Segura and Temme, Algorithm 939, ACM Transactions on Mathematical Software 40 (2014), for μ = 1:
     the series of the Bessel functions for large arguments, integrated term by term.
     """
     half_square = from_edge * from_edge / 2
