@@ -5,7 +5,7 @@ into the grid answers for all of them (docs/decisions/0007-the-scan.md). While t
 whether they are what `Trails` promises.
 
 Runs go through the steps in blocks, and each step has the memory fetched that the next one reads, so that nothing waits
-for one line after the other (docs/decisions/0015-fetched-before-it-is-needed.md).
+for one line after the other (docs/decisions/0016-fetched-before-it-is-needed.md).
 """
 
 import math
