@@ -30,6 +30,7 @@ from benchmarks.memory import metering
 from benchmarks.minute_fixes import DAY_US
 from benchmarks.parties import FORCE, Keys
 from benchmarks.patient_client import PatientClient
+from benchmarks.scan_or_index import scan_or_index
 from benchmarks.sealed_trails import write_trails
 from benchmarks.service_process import own_state_dir, prepare, serving
 from benchmarks.workloads import MINUTES_A_DAY, START_US, Size, Workload, drawn
@@ -41,6 +42,8 @@ from matcher.trails import Longs
 
 _DAYS: Final = 10
 _OFFENCE: Final = "BIAD"
+# How many at once the two ways to join what was read are compared for.
+_ASKED: Final = (1, 100, 2_000)
 _PROFILES: Final = {profile.name: profile for profile in BUILT_IN}
 # What people watch goes to stderr, so that stdout holds nothing but the result.
 _console = Console(stderr=True)
@@ -160,8 +163,13 @@ async def _measure(
             **{f"{who}_cpu_s": round(cpu_after[who] - cpu_before[who], 2) for who in cpu_after},
             "total_s": round(total_s, 2),
             "fill_s": round(fill_s, 1),
+            "forms": await scan_or_index(pool, _references(scene.incidents), _ASKED, scene.seed),
             "stored_mb": round(await pool.fetchval("SELECT pg_total_relation_size('trail_chunk')") / 1e6, 1),
         }
+
+
+def _references(incidents: Incidents) -> list[str]:
+    return [f"A/{number}" for number in range(incidents.lon_deg.size)]
 
 
 NUMBERS = "SELECT serial, device_id FROM device"
@@ -178,7 +186,7 @@ def _bodies(incidents: Incidents, profile: str) -> list[bytes]:
     records = [
         {
             "force": FORCE,
-            "reference": f"A/{number}",
+            "reference": reference,
             "offence": _OFFENCE,
             "from": to_datetime(from_us).isoformat(),
             "to": to_datetime(to_us).isoformat(),
@@ -186,8 +194,8 @@ def _bodies(incidents: Incidents, profile: str) -> list[bytes]:
             "lat": lat,
             "profile": profile,
         }
-        for number, (lon, lat, _, from_us, to_us) in enumerate(
-            zip(*(column.tolist() for column in incidents), strict=True)
+        for reference, lon, lat, _, from_us, to_us in zip(
+            _references(incidents), *(column.tolist() for column in incidents), strict=True
         )
     ]
     most = max(len(msgspec.json.encode(record)) + 1 for record in records)
