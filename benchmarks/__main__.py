@@ -16,6 +16,7 @@ from benchmarks.join import join
 from benchmarks.latency import latency
 from benchmarks.nation import nation
 from benchmarks.overload import overload
+from benchmarks.pooled import pooled
 from benchmarks.replay import replay
 from benchmarks.stream import stream
 from benchmarks.table import table
@@ -32,6 +33,7 @@ cli.command("join")(join)
 cli.command("latency")(latency)
 cli.command("nation")(nation)
 cli.command("overload")(overload)
+cli.command("pooled")(pooled)
 cli.command("replay")(replay)
 cli.command("stream")(stream)
 cli.command("table")(table)

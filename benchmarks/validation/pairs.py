@@ -1,6 +1,6 @@
 """All pairs of a crime and a wearer who came near: what each rule says of them, and what is true."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +67,13 @@ class Pairs(NamedTuple):
         """Give some of the pairs."""
         rows = [column[wanted] for column in self[:9]]
         return Pairs(*rows, *(Said(*(column[wanted] for column in said)) for said in self[9:]))  # type: ignore[arg-type]
+
+
+def together(parts: Sequence[Pairs]) -> Pairs:
+    """Give the pairs of several worlds as one; their numbers of crimes and wearers then name several."""
+    columns = [np.concatenate(column) for column in zip(*(part[:9] for part in parts), strict=True)]
+    rules = zip(*(part[9:] for part in parts), strict=True)
+    return Pairs(*columns, *(Said(*map(np.concatenate, zip(*said, strict=True))) for said in rules))  # type: ignore[arg-type]
 
 
 def pairs_of(world: World, standard: Profile, advance: Callable[[int], None]) -> Pairs:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.progress import Progress
 
-from benchmarks import evidence
+from benchmarks import evidence, pooled
 from benchmarks.scenes.parameters import KINDS, Parameters
 from benchmarks.scenes.towns import draw_town
 from benchmarks.scenes.world import World
@@ -17,7 +17,7 @@ from benchmarks.validation.by_chance import BOUNDS, chance_ratios, misleading
 from benchmarks.validation.calibration import held_in_town, predict
 from benchmarks.validation.exclusion import excluded_far, wrongly_excluded
 from benchmarks.validation.metrics import bins_of, cllr, ece, pr_auc, worst_bin
-from benchmarks.validation.pairs import MOST_PINGS, Pairs, Said, pairs_of
+from benchmarks.validation.pairs import MOST_PINGS, Pairs, Said, pairs_of, together
 from matcher.profile import STANDARD
 
 BY = Parameters(history_days=16, offence_days=2)
@@ -75,6 +75,25 @@ def test_the_plain_rule_is_set_as_well_as_it_can_be_and_ours_by_its_ratio() -> N
     # Who is not present for long enough is not told of, so that the ratio need not tell them apart.
     told = pairs._replace(is_told=np.array([True, True, True, False, True]))
     assert of_ratio(told, is_planted, 0.95)[:2] == (0, 8.0)
+
+
+def test_of_several_worlds_one_bound_is_set_for_all_of_them(town: World) -> None:
+    pairs = pairs_of(town, STANDARD, lambda _: None)
+    pairs = pairs.only(pairs.has_ratio)
+    # A second town in which everybody but the offenders has ten times the ratio.
+    louder = np.where(pairs.is_planted, pairs.standard.score, 10 * pairs.standard.score + 1)
+    other = pairs._replace(standard=pairs.standard._replace(score=louder))
+    both = together([pairs, other])
+    assert both.is_planted.size == 2 * pairs.is_planted.size
+    np.testing.assert_array_equal(both.nearest_m[pairs.is_planted.size :], pairs.nearest_m)
+    found = pooled.of_worlds([pairs, other], 0.95)
+    planted = both.is_planted & both.is_covered
+    assert found["planted"] == planted.sum()
+    assert found["one_bound"]["ours"] == of_ratio(both, planted, 0.95).chance_alerts
+    own = [of_ratio(each, each.is_planted & each.is_covered, 0.95).chance_alerts for each in (pairs, other)]
+    assert found["own_bounds"]["ours"] == sum(own)
+    low, high = found["own_bounds"]["interval"]
+    assert low <= found["own_bounds"]["ratio"] <= high
 
 
 def test_by_chance_a_ratio_is_reached_no_more_often_than_it_says(town: World) -> None:
