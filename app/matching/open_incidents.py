@@ -63,8 +63,8 @@ class Selection(NamedTuple):
 class OpenIncidents:
     """Grows with the incidents ever published; a new version takes the place of the one before.
 
-    Not for two tasks at once: each stage of the matcher keeps its own, and brings it up to date after each claim, before
-    it reads the pings.
+    Not for two tasks at once: each stage of the matcher keeps its own, and brings it up to date after each claim,
+    before it reads the pings.
     """
 
     def __init__(self) -> None:
