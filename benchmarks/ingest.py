@@ -62,11 +62,11 @@ class Scene(NamedTuple):
 
 def ingest(
     *,
-    json_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON, 5,000 a body.")] = 13_000_000,
-    arrow_pings: Annotated[int, typer.Option(min=0, help="At most so many as Arrow, 5,000 a body.")] = 17_280_000,
-    small_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON, 100 a body.")] = 6_000_000,
+    json_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON, 5,000 a body.")] = 17_000_000,
+    arrow_pings: Annotated[int, typer.Option(min=0, help="At most so many as Arrow, 5,000 a body.")] = 23_000_000,
+    small_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON, 100 a body.")] = 3_000_000,
     seconds: Annotated[float, typer.Option(min=1, help="How long is sent, each way.")] = 65.0,
-    devices: Annotated[int, typer.Option(min=10, max=20_000, help="Tags that fix once a minute.")] = 12_000,
+    devices: Annotated[int, typer.Option(min=10, max=20_000, help="Tags that fix once a minute.")] = 16_000,
     incidents: Annotated[int, typer.Option(min=0, help="Crimes of each day, reported before its pings.")] = 3_000,
     seed: Annotated[int, typer.Option(help="What trails and crimes are drawn from.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
