@@ -26,7 +26,6 @@ from app.matching.matcher import running_matcher
 from app.matching.profiles import publish_built_in
 from app.matching.routes import router as matching
 from app.migrate import refuse_unless_migrated
-from app.pings.plain_json import warm_up_plain_json
 from app.pings.routes import router as pings
 from app.requests import RequestRecorder
 from app.settings import Settings
@@ -80,7 +79,6 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    warm_up_plain_json()
     async with AsyncExitStack() as stack:
         app.state.pool = await stack.enter_async_context(connect_pool(app.state.database_url))
         async with app.state.pool.acquire() as connection:
