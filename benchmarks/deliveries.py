@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,6 +59,14 @@ def _objects(rows: Rows) -> pa.StringArray:
         quote = '"' if pa.types.is_string(column.type) else ""
         signs += [f'{"," if signs else "{"}"{name}":{quote}', column.cast(pa.string()), quote]
     return pc.binary_join_element_wise(*signs, "},", "")
+
+
+def column_bodies(rows: Rows, batch_pings: int) -> Iterator[Delivery]:
+    """Cut rows into bodies of so many pings, each a JSON object of arrays, the last one of what is left."""
+    for start in range(0, rows.size, batch_pings):
+        part = rows[start : start + batch_pings]
+        columns = {name: column.to_pylist() for name, column in _columns(part).items()}
+        yield Delivery(msgspec.json.encode(columns), JSON, part.size)
 
 
 def as_arrow(rows: Rows) -> Delivery:

@@ -19,7 +19,7 @@ from rich.console import Console
 from app.db import Connection, connect
 from app.postgres import running_postgres
 from app.times import to_datetime
-from benchmarks.deliveries import Delivery, arrow_bodies, json_bodies, serial
+from benchmarks.deliveries import Delivery, arrow_bodies, column_bodies, json_bodies, serial
 from benchmarks.idle import wait_until_idle
 from benchmarks.machine import describe_machine
 from benchmarks.memory import metering
@@ -62,7 +62,10 @@ class Scene(NamedTuple):
 
 def ingest(
     *,
-    json_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON, 5,000 a body.")] = 17_000_000,
+    json_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON rows, 5,000 a body.")] = 11_000_000,
+    column_pings: Annotated[
+        int, typer.Option(min=0, help="At most so many as JSON columns, 5,000 a body.")
+    ] = 17_000_000,
     arrow_pings: Annotated[int, typer.Option(min=0, help="At most so many as Arrow, 5,000 a body.")] = 23_000_000,
     small_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON, 100 a body.")] = 3_000_000,
     seconds: Annotated[float, typer.Option(min=1, help="How long is sent, each way.")] = 65.0,
@@ -82,6 +85,7 @@ def ingest(
     machine = describe_machine()
     phases = [
         Phase("json", json_bodies, 5_000, 32, json_pings),
+        Phase("json_columns", column_bodies, 5_000, 32, column_pings),
         Phase("arrow", arrow_bodies, 5_000, 32, arrow_pings),
         Phase("small_batch", json_bodies, 100, 32, small_pings),
     ]

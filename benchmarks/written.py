@@ -34,5 +34,6 @@ def written(deliveries: Iterable[Delivery], directory: Path) -> Iterator[Written
             pings.append(delivery.pings)
             media_type = delivery.media_type
         file.flush()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as content:
-            yield Written(content, ends, pings, media_type)
+        # It is unmapped with the last view of it, which a sender may still have when another one has failed.
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        yield Written(memoryview(mapped), ends, pings, media_type)
