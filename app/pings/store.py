@@ -5,7 +5,7 @@ rising (shared: they exclude only sealing), dropped days rising (exclusive), key
 rising, `dirty_hour` rising. Devices and partitions are made before, in transactions of their own.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -142,6 +142,7 @@ class PingStore:
                 ]
                 last_sealed = await _write_batches(connection, entries, days)
                 await mark_hours(connection, self._marks.missing(hours, last_sealed))
+                await _settle(connection, [settled for n in rest for settled in posted[n].delivery.settled])
             self._marks.remember(hours, last_sealed)
             await send_hint(connection, "pings")
         return [entry.receipt for entry in entries]
@@ -280,6 +281,6 @@ async def _keep_rejects(connection: Connection, viewer: Viewer, rejects: list[Re
 SETTLE = "UPDATE ping_reject SET retried_at = now() WHERE reject_id = ANY($1::bigint[])"
 
 
-async def _settle(connection: Connection, reject_ids: tuple[int, ...]) -> None:
+async def _settle(connection: Connection, reject_ids: Sequence[int]) -> None:
     if reject_ids:
         await connection.execute(SETTLE, reject_ids)

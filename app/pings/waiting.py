@@ -60,14 +60,16 @@ class WaitingRoom:
 
     async def _store_all(self) -> None:
         """Store what waits until nothing does, then give the place back."""
-        while some := self._take():
-            together = await self._store_together(some) if len(some) > 1 else [None]
-            for waiting, receipt in zip(some, together, strict=True):
-                if receipt is None:
-                    await self._store_alone(waiting)
-                elif not waiting.receipt.done():
-                    waiting.receipt.set_result(receipt)
-        self._places += 1
+        try:
+            while some := self._take():
+                together = await self._store_together(some) if len(some) > 1 else [None]
+                for waiting, receipt in zip(some, together, strict=True):
+                    if receipt is None:
+                        await self._store_alone(waiting)
+                    elif not waiting.receipt.done():
+                        waiting.receipt.set_result(receipt)
+        finally:
+            self._places += 1
 
     def _take(self) -> list[_Waiting]:
         """Take the first body that waits, and those after it that can go with it."""
