@@ -134,10 +134,11 @@ async def test_bodies_that_wait_are_stored_together_and_each_hears_of_its_own(
     assert counted.pop(10) == (0, 1, 0, 0)
     assert counted[1:] == [(1, 0, 0, 1)] * 15
     assert len({each["batch_id"] for each in said}) == len(bodies)
-    stored = await connection.fetch("SELECT batch_id, count(*) FROM ping GROUP BY batch_id")
-    assert dict(tuple(row) for row in stored) == {
+    rows = await connection.fetch("SELECT batch_id, count(*) AS pings FROM ping GROUP BY batch_id")
+    stored = {row["batch_id"]: row["pings"] for row in rows}
+    assert stored == {
         each["batch_id"]: each["accepted"]
-        for each in (*said, {"batch_id": min(dict(stored)), "accepted": 1})
+        for each in (*said, {"batch_id": min(stored), "accepted": 1})
         if each["accepted"]
     }
     # Three had places, one after another stands alone, the others share what is left.
