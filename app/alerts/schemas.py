@@ -19,7 +19,7 @@ EXAMPLE: dict[str, Any] = {
     "state": "new",
     "revision": 2,
     "kind": "revised",
-    "why": "Later pings moved positions inside from 11 to 12 and seconds inside from 673.10 to 733.20.",
+    "why": "Later pings moved positions inside from 11 to 12 and seconds inside from 683.60 to 743.60.",
     "changed": ["inside_s", "last_at", "n_pings"],
     "incident": {**MATCH_EXAMPLE["incident"], "offence": "BIAD"},
     "wearer": MATCH_EXAMPLE["wearer"],

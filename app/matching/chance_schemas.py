@@ -6,41 +6,14 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from app.matching.schemas import IncidentName, ProfileName, WearerName
-from matcher.profile import STANDARD
+from app.matching.examples import EVIDENCE_EXAMPLE, SAID_EXAMPLE
+from app.matching.schemas import MATCH_EXAMPLE, IncidentName, ProfileName, WearerName
 
 EXAMPLE: JsonDict = {
-    "match_id": "0b0c8a5e-6f0c-5f1e-8d0a-5a8f0d5c9a11",
-    "incident": {
-        "incident_id": "7d1f9c52-0a34-5b7e-9c1d-2f6b8e4a3c10",
-        "force": "Kent",
-        "reference": "12/1234/26",
-        "version": 1,
-    },
-    "wearer": {"wearer_id": "3e5a7b19-4c2d-5e8f-a1b2-c3d4e5f60718", "reference": "W-2"},
-    "profile": {"name": "standard", "version": 1, "sha256": STANDARD.sha256().hex()},
-    "history": "weighed",
-    "chance": {
-        "days": 90,
-        "as_much": 0,
-        "throughout": 0.0115,
-        "rate": 0.000126,
-        "rate_low": 6.48e-06,
-        "rate_high": 0.000588,
-        "ratio": 91.0,
-        "ratio_low": 19.6,
-        "ratio_high": 1770.0,
-        "most": 19.6,
-        "words": "moderate support",
-        "most_words": "moderate support",
-    },
-    "said": [
-        (
-            "On 0 days of 90 comparable ones the person was there as much; presence throughout such an offence is 91 "
-            "times what their ordinary life makes it, at least 19.6 times: moderate support (so many days allow "
-            "moderate support at most)."
-        )
-    ],
+    **{name: MATCH_EXAMPLE[name] for name in ("match_id", "incident", "wearer", "profile")},
+    "history": EVIDENCE_EXAMPLE["history"],
+    "chance": EVIDENCE_EXAMPLE["chance"],
+    "said": SAID_EXAMPLE["in_favour"][-1:],
 }
 
 

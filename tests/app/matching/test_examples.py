@@ -1,13 +1,48 @@
-"""The examples of the API have the form that the service gives."""
+"""The examples of the API are what the service gives."""
 
 from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from app.matching.chance_schemas import EXAMPLE as CHANCE_EXAMPLE
+from app.matching.clock import clock_for
 from app.matching.examples import EVIDENCE_EXAMPLE, SAID_EXAMPLE
+from app.times import to_us
+from matcher.context import Incident
 from matcher.evidence import ALGORITHM, SCHEMA, Evidence
-from matcher.sentence import Said
+from matcher.profile import STANDARD
+from matcher.sentence import Said, ordinary_sentences, sentences
+from matcher.weigh import evaluate
+from tests.matcher.cases import CRIME_US, LAT_DEG, LON_DEG, Row, context, elsewhere, history
+
+TWO_US = to_us(datetime(2026, 3, 14, 2, tzinfo=UTC))
+
+
+def example_evidence() -> Evidence:
+    """Eleven minutes at a burglary, the way there from the south and away to the north, ninety nights elsewhere."""
+    moved_s = (TWO_US - CRIME_US) / 1e6
+
+    def at(minute: int) -> Row:
+        # Minutes after two; 70 m a minute on foot, and some metres to and fro meanwhile.
+        there = min(max(minute, 11), 22)
+        return (moved_s + 60.0 * minute, 6.0 + there % 3, 70.0 * (minute - there) + 5 + there % 4, 12.0, 1)
+
+    rows = [at(minute) for minute in range(-30, 61)]
+    nights = [(moved_s + at_s, x_m, y_m, r95_m, source) for at_s, x_m, y_m, r95_m, source in elsewhere()]
+    incident = Incident(LON_DEG, LAT_DEG, "BIAD", TWO_US, TWO_US + 30 * 60_000_000)
+    known = context(rows, events=[(moved_s + 36 * 60, "battery_low")], history=history(nights, STANDARD))
+    evidence = evaluate(known, incident, STANDARD)
+    assert evidence is not None
+    return evidence
+
+
+def test_the_evidence_and_its_words_are_those_of_such_a_burglary() -> None:
+    evidence = example_evidence()
+    assert evidence.as_json() == EVIDENCE_EXAMPLE
+    assert sentences(evidence, clock_for(evidence.from_us, evidence.to_us))._asdict() == SAID_EXAMPLE
+    assert ordinary_sentences(evidence.history, evidence.chance) == CHANCE_EXAMPLE["said"]
 
 
 def parts_of(kind: Any) -> list[Any]:  # noqa: ANN401 - a type
