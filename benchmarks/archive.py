@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -13,8 +13,6 @@ import msgspec
 import numpy as np
 import psutil
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.db import Pool, connect_pool
 from app.failure import Failure
@@ -30,6 +28,7 @@ from benchmarks.memory import metering
 from benchmarks.minute_fixes import DAY_US
 from benchmarks.parties import FORCE, Keys
 from benchmarks.patient_client import PatientClient
+from benchmarks.progress import Tell, progress_bar
 from benchmarks.scan_or_index import scan_or_index
 from benchmarks.sealed_trails import write_trails
 from benchmarks.service_process import own_state_dir, prepare, serving
@@ -45,9 +44,6 @@ _OFFENCE: Final = "BIAD"
 # How many at once the two ways to join what was read are compared for.
 _ASKED: Final = (1, 100, 2_000)
 _PROFILES: Final = {profile.name: profile for profile in BUILT_IN}
-# What people watch goes to stderr, so that stdout holds nothing but the result.
-_console = Console(stderr=True)
-Tell = Callable[[str, float], None]
 Pairs = set[tuple[int, int]]  # row of the incident, row of the device
 
 
@@ -87,7 +83,7 @@ def archive(
             _working(state_dir, workers) as working,
             metering(service.process.pid) as meter,
             running_postgres(state_dir) as server,
-            _progress() as tell,
+            progress_bar() as tell,
         ):
             processes = [service, *working]
             measured = asyncio.run(
@@ -262,12 +258,3 @@ JOIN wearer AS w USING (wearer_id) WHERE is_live
 async def _pairs(pool: Pool, statement: str) -> Pairs:
     # What `_bodies` and `fit` called them.
     return {(int(row["incident"][2:]), int(row["wearer"][1:]) - 1) for row in await pool.fetch(statement)}
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Tell]:
-    """A bar for what is being done, on a terminal only."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_console, disable=not _console.is_terminal) as progress:
-        task = progress.add_task("starting", total=1.0)
-        yield lambda doing, done: progress.update(task, description=doing, completed=done)

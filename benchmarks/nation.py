@@ -1,11 +1,10 @@
 """`python -m benchmarks nation`: a day of a whole country, replayed as fast as it goes."""
 
 import asyncio
-import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -14,7 +13,6 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.db import connect
 from app.postgres import running_postgres
@@ -28,6 +26,7 @@ from benchmarks.minute_fixes import DAY_US, Rows, minute_fixes
 from benchmarks.parties import FORCE, Keys
 from benchmarks.past import Past, store_past
 from benchmarks.patient_client import PatientClient
+from benchmarks.progress import Tell, progress_bar
 from benchmarks.service_process import own_state_dir, prepare, serving
 from matcher.incidents import Incidents
 from matcher.join import space_time_join
@@ -42,7 +41,6 @@ _REPORTED_AFTER_US: Final = 3_600_000_000
 
 # What people watch goes to stderr, so that stdout holds nothing but the result.
 _console = Console(stderr=True)
-Tell = Callable[[str, float], None]
 
 
 class Crimes(NamedTuple):
@@ -138,7 +136,7 @@ def _run(scene: Scene, devices: int, history_days: int, profile: str) -> dict[st
             serving(state_dir, keys.force) as service,
             metering(service.process.pid) as meter,
             running_postgres(state_dir) as server,
-            _progress() as tell,
+            progress_bar() as tell,
         ):
             stage = Stage(server.url(), service.address, keys, meter)
             measured = asyncio.run(_play(scene, stage, devices, history_days, profile, tell))
@@ -253,12 +251,3 @@ def _reports(crimes: Crimes, numbers: range, profile: str) -> bytes:
             for number in numbers
         ]
     )
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Tell]:
-    """A bar for what is being done, on a terminal only."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_console, disable=not _console.is_terminal) as progress:
-        task = progress.add_task("starting", total=1.0)
-        yield lambda doing, done: progress.update(task, description=doing, completed=done)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from app.times import to_datetime, to_us
 from benchmarks.idle import wait_until_idle
 from benchmarks.parties import FORCE, Keys
 from benchmarks.patient_client import PatientClient
+from benchmarks.progress import Tell
 from benchmarks.story import Meeting, Meetings, Report, Story
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -34,9 +35,6 @@ class Played(NamedTuple):
     backlog: int  # batches that waited for the matcher when the last was acknowledged
     matches: list[dict[str, Any]]  # with a ping inside
     alerts: list[dict[str, Any]]
-
-
-Tell = Callable[[str, float], None]  # what is being done, and how much of it is done, 0 to 1
 
 
 async def play(story: Story, address: str, keys: Keys, profile: str, tell: Tell, batch_pings: int = 5_000) -> Played:

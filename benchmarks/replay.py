@@ -1,21 +1,19 @@
 """`python -m benchmarks replay`: real trails and crimes through the whole service, and whether the answer is right."""
 
 import asyncio
-import contextlib
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.answers import Truth, compare, scan
 from benchmarks.machine import describe_machine
 from benchmarks.memory import Peak, metering
-from benchmarks.playing import Played, Tell, meetings_of, play
+from benchmarks.playing import Played, meetings_of, play
+from benchmarks.progress import progress_bar
 from benchmarks.service_process import own_state_dir, prepare, serving
 from benchmarks.story import Question, Story
 from benchmarks.taxis import KNOWN, read_known_meetings, read_taxis
@@ -63,7 +61,7 @@ def _run(story: Story, question: Question, batch_pings: int) -> tuple[Played, Pe
     with own_state_dir() as state_dir:
         _say("starting")
         keys = prepare(state_dir, plain_radius(_PROFILE, *question))
-        with serving(state_dir, keys.force) as service, metering(service.process.pid) as meter, _progress() as tell:
+        with serving(state_dir, keys.force) as service, metering(service.process.pid) as meter, progress_bar() as tell:
             played = asyncio.run(play(story, service.address, keys, _PROFILE, tell, batch_pings))
         return played, meter.peak
 
@@ -99,15 +97,6 @@ def _result(story: Story, question: Question, truth: Truth, played: Played, peak
         "radius_m": question.radius_m,
         "pad_s": question.pad_s,
     }
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Tell]:
-    """A bar for what is being done, on a terminal only."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_console, disable=not _console.is_terminal) as progress:
-        task = progress.add_task("fitting", total=1.0)
-        yield lambda doing, done: progress.update(task, description=doing, completed=done)
 
 
 def _say(words: str) -> None:

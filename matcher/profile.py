@@ -59,9 +59,7 @@ class Telling:
     ordinary_s: float = 10.0  # b₀, the least presence on one of those, in seconds at the height of the window, and
     ordinary_rate: float = 0.0  # as a probability; the higher of the two counts
     stay_spread: float = 1.02  # of the logarithm of stays: the 5th percentile is a fifth of the median
-    pace_mps: float = (
-        0.0  # at which whoever only passes goes at least; the time of that is no stay; 0: none is taken off
-    )
+    pace_mps: float = 0.0  # at which whoever only passes goes at least: that time is no stay; 0: none is taken off
     alert_lr: float = 8.0  # likelihood ratio from which people are told
     alert_at_crime: float = 0.05  # A from which they are told where there is too little history for a ratio
     least_ever: float = 0.01  # probability of ever having been inside, from which it is a match

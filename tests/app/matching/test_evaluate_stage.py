@@ -1,6 +1,8 @@
 """The second stage: what was overtaken is written and evaluated once more, and what fails holds nothing up."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from uuid import UUID
 
 import pytest
 
@@ -11,28 +13,37 @@ from matcher.weigh import weigh
 from tests.app.matching.world import INSIDE, NOON, Fix, World
 
 
-async def test_what_was_overtaken_is_written_and_evaluated_once_more(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    device, _ = await world.worn_device("W1")
+async def due_pair(world: World) -> tuple[int, UUID]:
+    """A device and its wearer who was at a crime, which is to be evaluated now."""
+    device, wearer = await world.worn_device("W1")
     await world.crime("C1")
     await world.pings(device, *INSIDE)
     await world.join()
+    return device, wearer
 
-    true_evaluation = weighing.weigh_all
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Have something happen during evaluations, until `undo`: once the contexts were read, in which it is not."""
+    true_evaluation, loop = weighing.weigh_all, asyncio.get_running_loop()
+
+    def evaluation(*cases_and_contexts: object) -> object:
+        # Runs in a thread.
+        asyncio.run_coroutine_threadsafe(happen(), loop).result()
+        return true_evaluation(*cases_and_contexts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(weighing, "weigh_all", evaluation)
+
+
+async def test_what_was_overtaken_is_written_and_evaluated_once_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, _ = await due_pair(world)
 
     async def overtaken() -> None:
         await world.pings(device, Fix(30, 5))
         await world.join()
 
-    loop = asyncio.get_running_loop()
-
-    def slow(*cases_and_contexts: object) -> object:
-        # Runs in a thread: what comes in now is not in the contexts that were read.
-        asyncio.run_coroutine_threadsafe(overtaken(), loop).result()
-        return true_evaluation(*cases_and_contexts)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(weighing, "weigh_all", slow)
+    meanwhile(monkeypatch, overtaken)
     assert await evaluate_due(world.pool, world.run_id) == 1
     # However fast pings come, people are told of what is known.
     assert await world.matches() == {("C1", "W1"): 2}
@@ -59,10 +70,7 @@ async def test_a_ping_that_only_falls_into_the_context_overtakes_an_evaluation_t
 
 
 async def test_an_amendment_overtakes_an_evaluation_that_has_no_match_yet(world: World) -> None:
-    device, _ = await world.worn_device("W1")
-    await world.crime("C1")
-    await world.pings(device, *INSIDE)
-    await world.join()
+    await due_pair(world)
     before = await world.pool.fetchval("SELECT generation FROM due")
     await world.crime("C1", north_m=5_000.0)
     await world.join()
@@ -75,11 +83,7 @@ async def test_an_amendment_overtakes_an_evaluation_that_has_no_match_yet(world:
 async def test_nothing_is_said_of_a_crime_or_a_fitting_that_was_corrected_during_the_evaluation(
     world: World, monkeypatch: pytest.MonkeyPatch, correction: str
 ) -> None:
-    device, wearer = await world.worn_device("W1")
-    await world.crime("C1")
-    await world.pings(device, *INSIDE)
-    await world.join()
-    true_evaluation = weighing.weigh_all
+    _, wearer = await due_pair(world)
 
     async def correct() -> None:
         if correction == "fitted to another":
@@ -92,13 +96,7 @@ async def test_nothing_is_said_of_a_crime_or_a_fitting_that_was_corrected_during
             # Not joined again yet: the version alone tells.
             await world.crime("C1", north_m=5_000.0)
 
-    loop = asyncio.get_running_loop()
-
-    def slow(*cases_and_contexts: object) -> object:
-        asyncio.run_coroutine_threadsafe(correct(), loop).result()
-        return true_evaluation(*cases_and_contexts)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(weighing, "weigh_all", slow)
+    meanwhile(monkeypatch, correct)
     assert await evaluate_due(world.pool, world.run_id) == 1
     monkeypatch.undo()
     await world.settle()
@@ -109,20 +107,16 @@ async def test_nothing_is_said_of_a_crime_or_a_fitting_that_was_corrected_during
 async def test_a_pair_that_failed_is_tried_again_at_once_if_it_was_touched_meanwhile(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device, _ = await world.worn_device("W1")
-    await world.crime("C1")
-    await world.pings(device, *INSIDE)
-    await world.join()
-    loop = asyncio.get_running_loop()
+    device, _ = await due_pair(world)
 
     async def overtaken() -> None:
         await world.pings(device, Fix(30, 5))
         await world.join()
 
     def fails(*_: object) -> object:
-        asyncio.run_coroutine_threadsafe(overtaken(), loop).result()
         raise ZeroDivisionError
 
+    meanwhile(monkeypatch, overtaken)
     monkeypatch.setattr(weighing, "weigh", fails)
     assert await evaluate_due(world.pool, world.run_id) == 1
     monkeypatch.undo()
@@ -133,12 +127,7 @@ async def test_a_pair_that_failed_is_tried_again_at_once_if_it_was_touched_meanw
 async def test_an_evaluation_that_hung_and_lost_its_claim_writes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device, _ = await world.worn_device("W1")
-    await world.crime("C1")
-    await world.pings(device, *INSIDE)
-    await world.join()
-    true_evaluation = weighing.weigh_all
-    loop = asyncio.get_running_loop()
+    device, _ = await due_pair(world)
 
     async def others_go_on() -> None:
         monkeypatch.undo()
@@ -147,11 +136,7 @@ async def test_an_evaluation_that_hung_and_lost_its_claim_writes_nothing(
         await world.pings(device, Fix(30, 5))
         await world.join()
 
-    def hangs(*cases_and_contexts: object) -> object:
-        asyncio.run_coroutine_threadsafe(others_go_on(), loop).result()
-        return true_evaluation(*cases_and_contexts)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(weighing, "weigh_all", hangs)
+    meanwhile(monkeypatch, others_go_on)
     assert await evaluate_due(world.pool, world.run_id) == 1
     # The pair is due anew, and not its own any more: what the one that hung has found is of before.
     assert await world.pool.fetchval("SELECT count(*) FROM due") == 1
@@ -191,23 +176,14 @@ async def test_a_pair_that_cannot_be_evaluated_does_not_hold_up_the_others(
 async def test_a_pair_that_is_touched_while_its_result_is_written_is_given_back_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device, wearer = await world.worn_device("W1")
-    await world.crime("C1")
-    await world.pings(device, *INSIDE)
-    await world.join()
-    true_evaluation = weighing.weigh_all
-    loop = asyncio.get_running_loop()
+    _, wearer = await due_pair(world)
     async with world.pool.acquire() as toucher:
 
         async def begin_to_touch() -> None:
             await toucher.execute("BEGIN")
             await touch_wearers(toucher, [Touch(wearer, NOON, NOON)], "pings")
 
-        def slow(*cases_and_contexts: object) -> object:
-            asyncio.run_coroutine_threadsafe(begin_to_touch(), loop).result()
-            return true_evaluation(*cases_and_contexts)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(weighing, "weigh_all", slow)
+        meanwhile(monkeypatch, begin_to_touch)
         evaluation = asyncio.create_task(evaluate_due(world.pool, world.run_id))
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         while not await world.pool.fetchval(waits):  # noqa: ASYNC110 - another connection's wait is seen by asking only
