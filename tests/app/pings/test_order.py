@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from app.access.organisations import find_or_create_organisation
 from app.access.viewer import Viewer
 from app.db import Connection, Pool
-from app.pings.delivery import Delivery
+from app.pings.delivery import Delivery, Reject
 from app.pings.partitions import create_partition
 from app.pings.payload import PING, Pings, unpack
-from app.pings.store import PingStore, Receipt
+from app.pings.problems import RowProblem
+from app.pings.store import PingStore, Posted, Receipt
 from app.pings.table import _lock_different
+from app.pings.waiting import WaitingRoom
 
 DAY = 19_783  # 2024-03-01
 NOON_US = DAY * 86_400_000_000 + 43_200_000_000
@@ -140,6 +142,10 @@ async def test_the_matcher_hears_of_every_fix_also_of_one_that_only_contradicts_
     store = PingStore(pool)
     for batch in batches:
         await store.store(viewer, delivery(batch))
+    await assert_that_the_matcher_hears_of(batches, connection)
+
+
+async def assert_that_the_matcher_hears_of(batches: list[list[Fix]], connection: Connection) -> None:
     inbox = await connection.fetch("SELECT payload, matched_at FROM ping_batch ORDER BY batch_id")
     heard = set[Fix]()
     for row in inbox:
@@ -153,6 +159,39 @@ async def test_the_matcher_hears_of_every_fix_also_of_one_that_only_contradicts_
     )
     hours = await connection.fetch("SELECT DISTINCT device_id, date_trunc('hour', fixed_at) FROM ping")
     assert set(await connection.fetch("SELECT device_id, hour_at FROM dirty_hour")) == set(hours)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(fixes(), max_size=6), min_size=2, max_size=8), st.integers(0, 3))
+async def test_together(
+    pool: Pool, connection: Connection, viewer: Viewer, batches: list[list[Fix]], known: int
+) -> None:
+    await clear(connection)
+    room = WaitingRoom(pool)
+    receipts = [await room.store(viewer, delivery(batch)) for batch in batches[:known]]
+    # All of them wait when the first place is taken.
+    receipts += await asyncio.gather(*(room.store(viewer, delivery(batch)) for batch in batches[known:]))
+    sent = list(chain.from_iterable(batches))
+    stored = await read_stored(connection)
+    assert stored == expected(sent)
+    assert [counts([receipt]) for receipt in receipts] == [len(batch) for batch in batches]
+    assert sum(receipt.conflicts for receipt in receipts) == len(stored.beside)
+    await assert_that_the_matcher_hears_of(batches, connection)
+
+
+async def test_rejects_that_are_pings_now_are_settled_also_by_who_stores_together(
+    pool: Pool, connection: Connection, viewer: Viewer
+) -> None:
+    store = PingStore(pool)
+    rejects = [Reject(RowProblem(line, "/lat", "out_of_range", "No."), "{}") for line in (1, 2)]
+    await store.store(viewer, delivery([])._replace(rejects=rejects))
+    posted = [
+        Posted(viewer, delivery([(device, NOON_US, 1, 3, 1, -1, -1, -1)])._replace(settled=(row["reject_id"],)))
+        for device, row in enumerate(await connection.fetch("SELECT reject_id FROM ping_reject"))
+    ]
+    assert len(posted) == 2
+    assert None not in await store.store_together(posted)
+    assert await connection.fetchval("SELECT count(*) FROM ping_reject WHERE retried_at IS NULL") == 0
 
 
 async def test_batches_in_opposite_orders_do_not_wait_for_each_other_for_ever(
