@@ -26,25 +26,29 @@ class PeakMeter:
 
     def __init__(self, pid: int) -> None:
         self._service = psutil.Process(pid)
-        self._most = [0, 0]
+        self._before = self._since = Peak(0.0, 0.0)
 
     @property
     def peak(self) -> Peak:
         """The most seen so far; each of the two at its own moment."""
-        service, postgres = self._most
-        return Peak(round(service / _MB, 1), round(postgres / _MB, 1))
+        return _higher(self._before, self._since)
 
-    @property
-    def service_mb(self) -> float:
-        """What the process takes now."""
-        return round(self._service.memory_info().rss / _MB, 1)
+    def peak_of_part(self) -> Peak:
+        """Give the most seen since this was asked last, or since the beginning."""
+        self.look()
+        part, self._before, self._since = self._since, self.peak, Peak(0.0, 0.0)
+        return part
 
     def look(self) -> None:
         """Look once."""
         with contextlib.suppress(psutil.Error):
             postgres = sum(_shared_out(child) for child in self._service.children(recursive=True))
-            for place, seen in enumerate((self._service.memory_info().rss, postgres)):
-                self._most[place] = max(self._most[place], seen)
+            seen = Peak(round(self._service.memory_info().rss / _MB, 1), round(postgres / _MB, 1))
+            self._since = _higher(self._since, seen)
+
+
+def _higher(one: Peak, other: Peak) -> Peak:
+    return Peak(*map(max, one, other))
 
 
 def _shared_out(process: psutil.Process) -> int:

@@ -21,7 +21,7 @@ from benchmarks.deliveries import IN_FLIGHT, Delivery, as_arrow
 from benchmarks.idle import wait_until_idle
 from benchmarks.ingest import fit
 from benchmarks.machine import describe_machine
-from benchmarks.memory import PeakMeter, metering
+from benchmarks.memory import Peak, PeakMeter, metering
 from benchmarks.minute_fixes import DAY_US, Rows, minute_fixes
 from benchmarks.parties import FORCE, Keys
 from benchmarks.past import Past, store_past
@@ -34,6 +34,7 @@ from matcher.trails import trails_from_columns
 
 _BATCH_PINGS: Final = 5_000
 _DAY_S: Final = 86_400
+_HOURS: Final = 24
 # Of the crimes so many are where and when a tag is; the others are some kilometres off everybody's way.
 _PLANTED: Final = 0.15
 _NEAR_M: Final = 400.0
@@ -74,7 +75,8 @@ def nation(
 
     The days before are put into the database as sealing would have left them, before anything is timed.
     Real time is a day over the time from the first ping until nothing waits any more. Client, service and database
-    share the machine. Exit 1: pings were lost.
+    share the machine. Memory grows by the most of the last three quarters of the day over the most of the first, and is
+    flat at 1. Exit 1: pings were lost.
     """
     os.environ["TRAILMATCH_SEAL_AFTER_HOURS"] = "100000"
     machine = describe_machine()
@@ -169,7 +171,7 @@ async def _play(
         await wait_until_idle(force, lambda done: tell("matching", done))
         prepared_s = time.perf_counter() - began_s
         began_s = time.perf_counter()
-        rss_mb = await _send_day(scene, stage, contractor, force, profile, tell)
+        peaks = await _send_day(scene, stage, contractor, force, profile, tell)
         sending_s = time.perf_counter() - began_s
         backlog = await wait_until_idle(force, lambda done: tell("matching", done))
         seconds = time.perf_counter() - began_s
@@ -180,7 +182,10 @@ async def _play(
             "sending_s": round(sending_s, 1),
             "backlog_batches": backlog,  # when the last ping was sent; at the end nothing waits
             "stored": await _count_stored(stage.database_url, first_us),
-            "rss_mb_by_quarter": rss_mb,
+            "rss_mb_by_hour": [peak.service_mb for peak in peaks],
+            "postgres_rss_mb_by_hour": [peak.postgres_mb for peak in peaks],
+            "rss_growth": _growth([peak.service_mb for peak in peaks]),
+            "postgres_rss_growth": _growth([peak.postgres_mb for peak in peaks]),
             "matches": len(await force.get_all("matches")),
             "alerts": len(await force.get_all("alerts")),
         }
@@ -196,9 +201,10 @@ async def _count_stored(database_url: str, first_us: int) -> int:
 
 async def _send_day(
     scene: Scene, stage: Stage, contractor: PatientClient, force: PatientClient, profile: str, tell: Tell
-) -> list[float]:
-    """Send everything; gives how much memory the service took after each quarter of the pings."""
-    sent, rss_mb = 0, list[float]()
+) -> list[Peak]:
+    """Send everything; gives the most memory that was in use in each hour of the day."""
+    sent, peaks = 0, list[Peak]()
+    stage.meter.peak_of_part()  # what it took to get ready is not of the day
     steps = _steps(scene, profile, tell)
 
     async def take_steps() -> None:
@@ -207,15 +213,21 @@ async def _send_day(
             if isinstance(step, Delivery):
                 await contractor.post("/v1/pings", step.content, step.media_type)
                 sent += step.pings
-                if sent * 4 >= scene.rows.size * (len(rss_mb) + 1):
-                    rss_mb.append(stage.meter.service_mb)
+                if sent * _HOURS >= scene.rows.size * (len(peaks) + 1):
+                    peaks.append(stage.meter.peak_of_part())
             else:
                 await force.post("/v1/incidents", step)
 
     async with asyncio.TaskGroup() as senders:
         for _ in range(IN_FLIGHT):
             senders.create_task(take_steps())
-    return rss_mb
+    return peaks
+
+
+def _growth(mb_by_hour: list[float]) -> float:
+    """Compare the most of the last three quarters of the day with the most of the first; 1 is flat."""
+    quarter = len(mb_by_hour) // 4
+    return round(max(mb_by_hour[quarter:]) / max(mb_by_hour[:quarter]), 3)
 
 
 def _steps(scene: Scene, profile: str, tell: Tell) -> Iterator[Delivery | bytes]:
