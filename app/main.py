@@ -22,6 +22,7 @@ from app.devices.routes import router as devices
 from app.errors import add_error_handlers
 from app.feeds.routes import router as feeds
 from app.incidents.routes import router as incidents
+from app.licences.routes import router as licences
 from app.matching.matcher import running_matcher
 from app.matching.profiles import publish_built_in
 from app.matching.routes import router as matching
@@ -61,6 +62,7 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
         feeds,
         devices,
         wearers,
+        licences,
         caseloads,
         accounts,
         activations,

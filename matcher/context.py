@@ -67,7 +67,7 @@ class Context(NamedTuple):
     fittings: Fittings
     events: Events
     conflicts_us: Longs  # (C,) times at which fixes of one tag, time and source differ, sorted
-    licence_us: Longs | None  # (L, 2) from-to of the licence; None where it is not known
+    licence_us: Longs | None  # (L, 2) first and last moment of each licence, of all time; None where none is known
     history: History | None
 
 

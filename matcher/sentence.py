@@ -18,6 +18,7 @@ _COVERED: Final = 0.8
 
 _TOO_LITTLE: Final = "There is too little history to say how often the person is there anyway."
 _EXPLAINED: Final = "The person's ordinary life may explain it."
+_OUTSIDE: Final = "The window lies outside the licence."
 
 _EVENTS: Final = {
     "fitted": "tag fitted",
@@ -139,6 +140,7 @@ def _against(evidence: Evidence, clock: Clock) -> list[str]:
         *_against_by_place(evidence),
         *_against_by_time(evidence),
         *_against_by_life(evidence),
+        *([_OUTSIDE] if evidence.on_licence is False else []),
         *_doubts_of_tag(evidence, clock),
     ]
 
@@ -184,8 +186,6 @@ def _against_by_life(evidence: Evidence) -> list[str]:
         said.append(f"The person was there as much at these hours on {k} of {n} comparable days.")
     if evidence.chance.ratio_low < 1:
         said.append(_EXPLAINED)
-    if evidence.on_licence is False:
-        said.append("The window lies outside the licence.")
     return said
 
 

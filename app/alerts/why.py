@@ -26,13 +26,14 @@ def why(before: Weighing, after: Weighing, causes: tuple[str, ...], changed: lis
     moves = [move for words, path in _PARTS if (move := _move(words, path, before.evidence, after.evidence))]
     if moves:
         return f"{cause} moved {_joined(moves)}."
-    return f"{cause} changed {_joined([name.replace('_', ' ') for name in changed])}." if changed else f"{cause} came."
+    return f"{cause} changed {_joined([_name(part) for part in changed])}." if changed else f"{cause} came."
 
 
 _CAUSES: Final = {
     "pings": "Later pings",
     "fittings": "a new or corrected activation",
     "device_events": "a device event",
+    "licences": "a new or corrected licence",
 }
 
 
@@ -55,6 +56,10 @@ _PARTS: Final = (
     ("seconds inside", ("inside_s",)),
     ("the likelihood ratio", ("chance", "ratio")),
 )
+
+
+def _name(part: str) -> str:
+    return "whether the window meets the licence" if part == "on_licence" else part.replace("_", " ")
 
 
 def _move(words: str, path: tuple[str, ...], before: Json, after: Json) -> str | None:

@@ -14,6 +14,7 @@ import asyncpg
 import numpy as np
 
 from app.db import Connection
+from app.licences.periods import Period, periods_of
 from app.matching.clock import comparable_days
 from app.matching.open_incidents import incident_of
 from app.matching.positions import Fitted, Positions, Span, read_positions
@@ -62,13 +63,16 @@ class Case(NamedTuple):
     fitted: Fitted
     events: Events
     contradicted_us: Longs  # rising: where fixes of one tag, time and source differ, between `bounds`
+    licence_us: Longs | None  # (L, 2) as in `Context`, of all time
 
 
 # A pair's place among those asked for is its order. The settings of a profile come with the first pair that it judges.
 PAIRS = """
 SELECT pair.incident_id, pair.wearer_id, o.code AS force, i.reference, w.reference AS wearer, v.version, v.is_withdrawn,
     v.offence, v.from_at, v.to_at, v.lon_deg, v.lat_deg, v.position_r95_m, p.profile_id, p.name, p.version AS revision,
-    CASE WHEN row_number() OVER (PARTITION BY p.profile_id ORDER BY pair.place) = 1 THEN p.settings END AS settings
+    CASE WHEN row_number() OVER (PARTITION BY p.profile_id ORDER BY pair.place) = 1 THEN p.settings END AS settings,
+    (SELECT range_agg(tstzrange(l.from_at, l.to_at)) FROM effective_licence AS l WHERE l.wearer_id = pair.wearer_id)
+        AS licence
 FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS pair (incident_id, wearer_id, place)
 JOIN incident i ON i.incident_id = pair.incident_id
 JOIN organisation o ON o.organisation_id = i.force_id
@@ -108,9 +112,16 @@ async def read_cases(connection: Connection, pairs: Sequence[Pair]) -> list[Case
             profiles[row["profile_id"]],
             of_pair,
             *known,
+            _licence_us(periods_of(row["licence"])),
         )
         for pair, row, incident, of_pair, known in zip(pairs, rows, incidents, bounds, worn, strict=True)
     ]
+
+
+def _licence_us(periods: Sequence[Period]) -> Longs | None:
+    """Give licences as a context has them: the instant that ends a period is the first one outside it."""
+    moments = [(to_us(each.from_at), to_us(each.to_at) - 1) for each in periods]
+    return np.array(moments, np.int64) if moments else None
 
 
 # Two fittings of one device are two rows, for in between somebody else may have worn it. One ends before the instant at
@@ -209,7 +220,14 @@ async def read_contexts(connection: Connection, cases: Sequence[Case]) -> list[C
         found = [one.with_more(other) for one, other in zip(found, further, strict=True)]
         spans = [one + other for one, other in zip(spans, beyond, strict=True)]
     return [
-        Context(positions.pings(), case.fitted.fittings, case.events, _within(each, case.contradicted_us), None, None)
+        Context(
+            positions.pings(),
+            case.fitted.fittings,
+            case.events,
+            _within(each, case.contradicted_us),
+            case.licence_us,
+            history=None,
+        )
         for case, positions, each in zip(cases, found, spans, strict=True)
     ]
 

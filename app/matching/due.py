@@ -24,7 +24,7 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('trailmatch.due', 0))"
 
 
 # Why a pair is due: what alerts give as the reason for a revision.
-Cause = Literal["pings", "fittings", "device_events", "incident"]
+Cause = Literal["pings", "fittings", "device_events", "licences", "incident"]
 
 
 class Touch(NamedTuple):

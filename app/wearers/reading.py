@@ -9,6 +9,7 @@ from app.activations.reading import find_wearer_activations
 from app.audit.store import record
 from app.db import Connection
 from app.errors import NotFound
+from app.licences.reading import find_licence_periods
 from app.wearers.schemas import Wearer, WearerRecord
 
 LIST = """
@@ -45,7 +46,8 @@ async def find_wearer(connection: Connection, viewer: Viewer, wearer_id: UUID) -
         raise NotFound("There is no wearer with this id, or this key may not see them.")
     await record(connection, viewer, "wearers.get", wearer_ids=[wearer_id])
     activations = await find_wearer_activations(connection, wearer_id)
-    return WearerRecord(**_wearer(row).model_dump(), activations=activations)
+    on_licence = await find_licence_periods(connection, wearer_id)
+    return WearerRecord(**_wearer(row).model_dump(), activations=activations, on_licence=on_licence)
 
 
 def _wearer(row: asyncpg.Record) -> Wearer:

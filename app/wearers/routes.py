@@ -43,7 +43,7 @@ async def get_wearers(
 
 @router.get("/wearers/{wearer_id}")
 async def get_wearer(request: Request, viewer: Reader, wearer_id: UUID) -> WearerRecord:
-    """Give one wearer, and which tags they wore when."""
+    """Give one wearer, which tags they wore when, and when they are on licence."""
     async with request.app.state.pool.acquire() as connection, connection.transaction():
         return await find_wearer(connection, viewer, wearer_id)
 

@@ -9,6 +9,7 @@ from pydantic.config import JsonDict
 
 from app.activations.schemas import EFFECTIVE_EXAMPLE, EffectiveActivation
 from app.fields import OrganisationCode, Reference
+from app.licences.schemas import PERIOD_EXAMPLE, LicencePeriod
 from app.rows import Record, RowError
 
 POST_EXAMPLE: JsonDict = {"reference": "W-7Q2M", "force": "metropolitan", "probation": "london-north"}
@@ -97,8 +98,11 @@ class WearerPage(BaseModel):
 
 
 class WearerRecord(Wearer):
-    """A wearer, and which tags they wore when."""
+    """A wearer, which tags they wore when, and when they are on licence."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE, "activations": [EFFECTIVE_EXAMPLE]}})
+    model_config = ConfigDict(
+        json_schema_extra={"example": {**EXAMPLE, "activations": [EFFECTIVE_EXAMPLE], "on_licence": [PERIOD_EXAMPLE]}}
+    )
 
     activations: list[EffectiveActivation]
+    on_licence: list[LicencePeriod] = Field(description="None of them: no licence is known.")

@@ -12,6 +12,7 @@ HISTORY = (
     "decision",
     "device_event",
     "incident_version",
+    "licence",
     "outcome",
     "profile",
 )

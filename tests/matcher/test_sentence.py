@@ -104,6 +104,15 @@ def test_too_little_history_is_said() -> None:
     assert any("too little history" in one for one in _said(evidence).against)
 
 
+@pytest.mark.parametrize("days", [3, 90])
+@pytest.mark.parametrize("rows", [visit_of(4), elsewhere(20_000), []])
+def test_outside_the_licence_is_said_whatever_else_is(rows: list[Row], days: int) -> None:
+    evidence = weigh(context(rows, history=history(elsewhere(), STANDARD, days=days)), crime(), STANDARD)
+    for on_licence in (None, True, False):
+        against = _said(replace(evidence, on_licence=on_licence)).against
+        assert ("The window lies outside the licence." in against) == (on_licence is False)
+
+
 def test_by_radius_the_finding_has_no_probability() -> None:
     said = _said(weigh(context([(300.0, 18, 0, 5, 1)]), crime(), RADIUS_100M))
     assert said.finding == "1 position within 100 m at 10:12, nearest 18 m."

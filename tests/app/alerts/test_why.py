@@ -19,6 +19,7 @@ def said(causes: tuple[str, ...], changed: list[str], version: int = 1, **eviden
         (("pings",), 1, "Later pings moved"),
         (("fittings",), 1, "A new or corrected activation moved"),
         (("device_events", "pings"), 1, "Later pings and a device event moved"),
+        (("licences",), 1, "A new or corrected licence moved"),
         (("incident",), 2, "The amended incident (version 1 to 2) moved"),
         (("pings", "fittings", "incident"), 3, "Later pings, a new or corrected activation and the amended incident"),
         ((), 1, "A new evaluation moved"),
@@ -30,6 +31,12 @@ def test_what_came_in_is_named(causes: tuple[str, ...], version: int, beginning:
 
 def test_what_has_no_words_of_its_own_is_named_as_the_evidence_does() -> None:
     assert said(("pings",), ["coverage"], coverage={"share": 1.0}) == "Later pings changed coverage."
+
+
+def test_a_licence_changes_whether_the_window_meets_it() -> None:
+    assert said(("licences",), ["on_licence"], on_licence=False) == (
+        "A new or corrected licence changed whether the window meets the licence."
+    )
 
 
 def test_a_number_that_was_not_there_before_comes_from_none() -> None:

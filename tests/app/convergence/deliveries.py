@@ -25,6 +25,12 @@ class Events(NamedTuple):
     records: list[Record]
 
 
+class Licences(NamedTuple):
+    """A body of licences."""
+
+    records: list[Record]
+
+
 class NextPost(NamedTuple):
     """The next of one of the history's lists of posts."""
 
@@ -44,15 +50,16 @@ class Drop(NamedTuple):
 
 
 Said = TypeVar("Said")
-Delivery = Pings | Activations | Events | NextPost | Seal | Drop
+Delivery = Pings | Activations | Events | Licences | NextPost | Seal | Drop
 
 
 def in_order(history: History) -> list[Delivery]:
-    """Everything once: fittings, fixes by time, events, then the posts."""
+    """Everything once: fittings, fixes by time, events, licences, then the posts."""
     return [
         Activations(history.activations),
         Pings(sorted(history.pings, key=lambda ping: (ping.at_us, ping))),
         Events(history.events),
+        Licences(history.licences),
         *(NextPost(of) for of, posts in enumerate(history.posts) for _ in posts),
     ]
 
@@ -62,6 +69,7 @@ def in_disorder(draw: Random, history: History) -> list[Delivery]:
     deliveries: list[Delivery] = [Pings(part) for part in _split(draw, _some_twice(draw, history.pings))]
     deliveries += [Activations(part) for part in _split(draw, _some_twice(draw, history.activations))]
     deliveries += [Events(part) for part in _split(draw, _some_twice(draw, history.events))]
+    deliveries += [Licences(part) for part in _split(draw, _some_twice(draw, history.licences))]
     deliveries += [NextPost(of) for of, posts in enumerate(history.posts) for _ in posts]
     days = history.days()
     deliveries += [draw.choice((Seal, Drop))(draw.choice(days)) for _ in range(draw.choice((0, 1, 2)) if days else 0)]

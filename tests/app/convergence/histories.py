@@ -53,6 +53,7 @@ class History(NamedTuple):
     pings: list[Ping]
     activations: list[Record]
     events: list[Record]
+    licences: list[Record]
     posts: list[list[Post]]  # each list in its order: versions of incidents, profiles that come into force in between
 
     def days(self) -> list[int]:
@@ -72,12 +73,11 @@ def draw_history(draw: Random) -> History:
         )
     pings = [ping for serial in serials for ping in _trail(draw, serial, scenes)]
     pings += [_rival(draw, ping) for ping in pings if draw.random() < 0.25]
-    return History(
-        pings,
-        [each for serial in serials for each in _fittings(draw, serial, wearers, anchor_us)],
-        [each for serial in serials for each in _events(draw, serial, anchor_us)],
-        _posts(draw, scenes),
-    )
+    fittings = [each for serial in serials for each in _fittings(draw, serial, wearers, anchor_us)]
+    events = [each for serial in serials for each in _events(draw, serial, anchor_us)]
+    posts = _posts(draw, scenes)
+    licences = [each for wearer in wearers for each in _licences(draw, wearer, wearers, anchor_us)]
+    return History(pings, fittings, events, licences, posts)
 
 
 class _Scene(NamedTuple):
@@ -175,6 +175,27 @@ def _events(draw: Random, serial: str, anchor_us: int) -> list[Record]:
         for number in range(draw.choice((0, 0, 1, 2)))
         for revision in range(1, draw.choice((2, 2, 3)))
     ]
+
+
+def _licences(draw: Random, wearer: str, wearers: list[str], anchor_us: int) -> list[Record]:
+    """None, one or two licences, ending and beginning about the incident; perhaps another person's on correction."""
+    records = list[Record]()
+    for number in range(draw.choice((0, 1, 1, 2))):
+        for revision in range(1, draw.choice((2, 3, 4))):
+            from_us = anchor_us - draw.choice((200 * DAY_US, 200 * DAY_US, 30 * MINUTE_US, -40 * MINUTE_US))
+            until_us = draw.choice((None, 90 * DAY_US, 16 * MINUTE_US, 1, -5 * MINUTE_US, -15 * MINUTE_US))
+            to_us = None if until_us is None else max(anchor_us + until_us, from_us + 1)
+            records.append(
+                {
+                    "licence_id": f"{wearer}-L{number}",
+                    "revision": revision,
+                    "wearer_reference": draw.choice((wearer, wearer, wearer, *wearers)),
+                    "from": instant(from_us),
+                    "to": None if to_us is None else instant(to_us),
+                    "void": revision > 1 and draw.random() < 0.2,
+                }
+            )
+    return records
 
 
 def _posts(draw: Random, scenes: list[_Scene]) -> list[list[Post]]:

@@ -32,6 +32,7 @@ async def test_every_order_split_and_number_of_matchers_ends_in_the_state_of_the
             seen["histories"] += 1
             seen["with a match"] += bool(found["matches"])
             seen["with an alert"] += bool(found["alerts"])
+            seen["with a licence weighed"] += any(m["evidence"]["on_licence"] is not None for m in found["matches"])
             for attempt, matchers in enumerate((1, 1, 2 + seed % 2)):
                 state = await disturbed(town, history, Random(f"{seed} {attempt}"), matchers)
                 assert state == expected, said(seed, matchers, history, expected, state)

@@ -33,7 +33,7 @@ async def test_a_batch_is_stored_whose_days_are_dropped_one_after_the_other_mean
     ensure, to_drop = Partitions.ensure, [DAY, DAY + 1]
     # With one connection: whoever looked for another day while holding it would wait for ever.
     async with connect_pool(database_url, max_size=1) as pool, founded(pool) as town, asyncio.timeout(60):
-        await town.begin(History([], [], [], []))
+        await town.begin(History([], [], [], [], []))
         await town.deliver(Pings([fix(NOON_US), fix(NOON_US + DAY_US)]))
 
         async def ensure_and_drop(partitions: Partitions, days: list[int]) -> list[int]:
@@ -49,7 +49,7 @@ async def test_a_batch_is_stored_whose_days_are_dropped_one_after_the_other_mean
 
 async def test_an_hour_that_gets_a_ping_while_its_chunk_is_compared_is_not_called_damaged(database_url: str) -> None:
     async with connect_pool(database_url) as pool, founded(pool) as town:
-        await town.begin(History([], [], [], []))
+        await town.begin(History([], [], [], [], []))
         await town.deliver(Pings([fix(NOON_US)]))
         await town.deliver(Seal(DAY))
         device_id = await pool.fetchval("SELECT device_id FROM device")

@@ -24,6 +24,8 @@ from app.device_events.store import store_device_events
 from app.inbox import count_inbox
 from app.incidents.schemas import PostedIncident
 from app.incidents.store import store_incidents
+from app.licences.schemas import PostedLicence
+from app.licences.store import store_licences
 from app.matching.canonical import read_canonical
 from app.matching.evaluate_stage import evaluate_due
 from app.matching.join_stage import join_arrivals, join_batches, join_rejoins
@@ -35,8 +37,10 @@ from app.pings.store import PingStore
 from app.rows import check_rows
 from app.trails.dropping import drop_day
 from app.trails.sealing import DayIsBusy, seal_some
+from app.wearers.schemas import PostedWearer
+from app.wearers.store import store_wearers
 from matcher.profile import Profile
-from tests.app.convergence.deliveries import Activations, Delivery, Drop, Events, NextPost, Pings, Seal
+from tests.app.convergence.deliveries import Activations, Delivery, Drop, Events, Licences, NextPost, Pings, Seal
 from tests.app.convergence.histories import FORCE, History, Ping, Post
 from tests.app.trails.dying import ROUND_TRIPS
 
@@ -107,6 +111,15 @@ class Town:
                     events = check_rows(records, PostedDeviceEvent)
                     stored = await store_device_events(c, self.contractor, events.good)
                     assert not events.errors + stored.errors
+            case Licences(records):
+                async with self.pool.acquire() as c, c.transaction():
+                    wearers = {record["wearer_reference"]: None for record in records}
+                    await store_wearers(
+                        c, self.force, check_rows([{"reference": w} for w in wearers], PostedWearer).good
+                    )
+                    licences = check_rows(records, PostedLicence)
+                    kept = await store_licences(c, self.force, licences.good)
+                    assert not licences.errors + kept.errors
             case NextPost(of):
                 async with self._posts[of].turn:
                     await self._post(next(self._posts[of].posts))
