@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.pings.partitions import DAY_US
 from app.pings.payload import KEY, Pings
 
 # After the key, the order of what is left to differ in.
@@ -16,16 +17,20 @@ _RANK = ("lon_e7", "lat_e7", "speed_cmps", "direction_cdeg")
 
 
 class Sorted(NamedTuple):
-    """Fixes by key: device, time, source."""
+    """Fixes by day, and of a day by key: device, time, source.
 
-    pings: Pings  # (P,), the smallest fix of each key, rising by key
+    In this order their rows are locked. COPY writes a partition at a time, so by key alone two batches over midnight
+    would each hold what the other waits for.
+    """
+
+    pings: Pings  # (P,), the smallest fix of each key, rising by day and key
     others: Pings  # (O,), different further fixes of the same keys, in order
     repeats: int  # fixes that stood there more than once
 
 
 def sort_by_key(fixes: Pings) -> Sorted:
     """Sort fixes, (N,), and say which repeat or contradict each other. 0.2 µs a fix, 0.5 if keys repeat."""
-    fixes = fixes[np.lexsort([fixes[name] for name in reversed(KEY)])]
+    fixes = fixes[_by_day_and_key(fixes)]
     if not _equal_next(fixes, KEY).any():
         return Sorted(fixes, fixes[:0], 0)
     fixes = fixes[_order(fixes)]
@@ -38,7 +43,7 @@ def sort_by_key(fixes: Pings) -> Sorted:
 class Merged(NamedTuple):
     """Fixes of several bodies, each key once."""
 
-    pings: Pings  # (P,), rising by key
+    pings: Pings  # (P,), rising by day and key, as in Sorted
     body: NDArray[np.intp]  # (P,), whose each is
 
     def without(self, bodies: set[int]) -> "Merged":
@@ -53,7 +58,7 @@ def merge(bodies: list[Pings]) -> tuple[Merged, set[int]]:
     Those are left out. 0.2 µs a fix.
     """
     pings = np.concatenate(bodies)
-    order = np.lexsort([pings[name] for name in reversed(KEY)])
+    order = _by_day_and_key(pings)
     merged = Merged(pings[order], np.repeat(np.arange(len(bodies)), [body.size for body in bodies])[order])
     # The sort is stable: of equal keys the earlier body's comes first.
     again = set(merged.body[np.append(False, _equal_next(merged.pings, KEY))[: pings.size]].tolist())
@@ -68,11 +73,21 @@ def is_smaller(fixes: Pings, than: Pings) -> NDArray[np.bool_]:
     return place[: fixes.size] < place[fixes.size :]
 
 
+def _by_day_and_key(fixes: Pings) -> NDArray[np.intp]:
+    return np.lexsort(_day_and_key(fixes)[::-1])
+
+
 def _order(fixes: Pings) -> NDArray[np.intp]:
     # As unsigned numbers, unknown accuracies (-1, 0) come after every known one.
     accuracy = (fixes["accuracy_cm"] - 1).astype(np.uint32)
-    columns = [*(fixes[name] for name in KEY), accuracy, *(fixes[name] for name in _RANK)]
+    columns: list[NDArray[np.integer]] = [*_day_and_key(fixes), accuracy, *(fixes[name] for name in _RANK)]
     return np.lexsort(columns[::-1])
+
+
+def _day_and_key(fixes: Pings) -> list[NDArray[np.signedinteger]]:
+    keys = [fixes[name] for name in KEY]
+    days = fixes["fixed_at_us"] // DAY_US
+    return keys if (days == days[:1]).all() else [days, *keys]
 
 
 def _equal_next(fixes: Pings, names: tuple[str, ...]) -> NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """The one transaction in which a batch of pings is stored, or several batches that wait at the same time.
 
 Locks are taken in one order by everybody, so that batches at the same time never wait for each other in a circle: days
-rising (shared: they exclude only sealing), dropped days rising (exclusive), keys of `ping` rising, `ping_conflict`
-rising, `dirty_hour` rising. Devices and partitions are made before, in transactions of their own.
+rising (shared: they exclude only sealing), dropped days rising (exclusive), `ping` rising by day and key,
+`ping_conflict` rising, `dirty_hour` rising. Devices and partitions are made before, in transactions of their own.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -29,7 +29,7 @@ _COPIED: Final = np.dtype(
 class Written(NamedTuple):
     """What fixes did to the tables; the rest of them was there already."""
 
-    changed: Pings  # (C,), rising by key: those that are in `ping` now, and were not before
+    changed: Pings  # (C,): those that are in `ping` now, and were not before
     beside: Pings  # (B,), those that lie beside a ping of their key now, and were not known before
     new: int  # their key was unknown
     conflicts: int  # their key was known, they were not
@@ -39,11 +39,7 @@ def together(written: Written, late: Written) -> Written:
     """Add up what was done to the rows of other days than those of late pings, and to late pings."""
     beside = np.concatenate([written.beside, late.beside])
     counts = written.new + late.new, written.conflicts + late.conflicts
-    if not late.changed.size:
-        return Written(written.changed, beside, *counts)
-    changed = np.concatenate([written.changed, late.changed])
-    changed = changed[np.lexsort([changed[name] for name in reversed(KEY)])]
-    return Written(changed, beside, *counts)
+    return Written(np.concatenate([written.changed, late.changed]), beside, *counts)
 
 
 class KeyIsKnown(Exception):  # noqa: N818 - not a fault: the batch is written another way
@@ -69,7 +65,7 @@ _KEY_IN_DETAIL: Final = re.compile(r"=\((\d+), (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?
 
 
 async def copy_new(connection: Connection, pings: Pings, batch_id: BatchId) -> None:
-    """Write fixes, rising by key, of which none has a key that is there already. Raises KeyIsKnown if one has.
+    """Write fixes, rising by day and key, of which none has a key that is there. Raises KeyIsKnown if one has.
 
     On the server 4 µs a fix if those of a device come one at a time, 2 if they come by the dozen.
     """
@@ -126,7 +122,7 @@ async def _insert_new(connection: Connection, pings: Pings, batch_id: int) -> ND
 
 # The bounds let the planner leave out other days' partitions. OFFSET 0 keeps it from comparing every ping of that time
 # with every key: of the newest, which its statistics do not know yet, it thinks that there is one (2 s for what takes
-# 0.1). Keys come rising, and are locked as they come.
+# 0.1). Days and keys come rising, and are locked as they come.
 LOCK_DIFFERENT = """
 SELECT
 FROM unnest($1::int[], $2::bigint[], $3::smallint[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[])

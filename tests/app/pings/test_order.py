@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from app.pings.table import _lock_different
 from app.pings.waiting import WaitingRoom
 
 DAY = 19_783  # 2024-03-01
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 NOON_US = DAY * 86_400_000_000 + 43_200_000_000
 SERIALS = ["A1", "B2", "C3"]
 
@@ -199,11 +201,45 @@ async def test_batches_in_opposite_orders_do_not_wait_for_each_other_for_ever(
 ) -> None:
     draw = np.random.default_rng(1)
     sent = [(int(d), NOON_US + int(t), 1, int(lon), 0, -1, -1, -1) for d, t, lon in draw.integers(0, 3, (600, 3))]
-    sent += [(d, NOON_US + t * 1_000_000, 1, 7, 0, -1, -1, -1) for d in range(3) for t in range(300)]
+    # Over midnight.
+    sent += [(d, NOON_US + t * 300_000_000, 1, 7, 0, -1, -1, -1) for d in range(3) for t in range(300)]
     store = PingStore(pool)
     batches = [[sent[place] for place in draw.permutation(len(sent))[:800]] for _ in range(24)]
     await asyncio.gather(*(store.store(viewer, delivery(batch)) for batch in batches))
     assert await read_stored(connection) == expected(list(chain.from_iterable(batches)))
+
+
+HOLD = """
+INSERT INTO ping (device_id, fixed_at, source, lon_e7, lat_e7, accuracy_cm, speed_cmps, direction_cdeg, batch_id)
+SELECT device_id, $2, 1, 0, 0, -1, -1, -1, 0 FROM device WHERE serial = $1
+"""
+
+
+@pytest.mark.parametrize("is_one_known", [False, True])
+async def test_of_two_days_the_earlier_one_is_written_first(
+    pool: Pool, connection: Connection, viewer: Viewer, is_one_known: bool
+) -> None:
+    store = PingStore(pool)
+    known: list[Fix] = [(device, NOON_US, 1, 7, 0, -1, -1, -1) for device in range(2)]
+    await store.store(viewer, delivery(known))
+    # By key the first device comes first, and its fix is of the second day.
+    second_day = (0, NOON_US + 86_400_000_000, 1, 7, 0, -1, -1, -1)
+    first_day = (1, NOON_US + 1, 1, 7, 0, -1, -1, -1)
+    await create_partition(connection, DAY + 1)
+    async with pool.acquire() as one, pool.acquire() as other:
+        holds_first_day = one.transaction()
+        await holds_first_day.start()
+        await one.execute(HOLD, SERIALS[1], NOON + timedelta(microseconds=1))
+        task = asyncio.create_task(store.store(viewer, delivery([second_day, first_day, *known[: int(is_one_known)]])))
+        await until_somebody_waits(connection)
+        # Who waits for a key of the first day holds none of the second.
+        holds_second_day = other.transaction()
+        await holds_second_day.start()
+        await other.execute("SET LOCAL lock_timeout = '3s'")
+        await other.execute(HOLD, SERIALS[0], NOON + timedelta(days=1))
+        await holds_second_day.rollback()
+        await holds_first_day.rollback()
+    assert (await task).accepted == 2
 
 
 async def test_a_ping_that_changes_while_its_lock_is_waited_for_is_read_as_it_is_then(
