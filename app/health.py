@@ -67,13 +67,15 @@ async def liveness() -> dict[str, str]:
 async def readiness(request: Request, _viewer: AnyKey) -> JSONResponse:
     """Say whether requests can be served: migrations applied, matcher warm. How much waits never makes it unready.
 
+    Nor does a matcher that ended by itself and is started again: what comes meanwhile is stored, and waits.
     A database that does not answer is a 503 too, as a problem document, since the key cannot be checked without it.
     """
     async with request.app.state.pool.acquire() as connection:
         waiting_migrations = await pending(connection)
         # The inbox's tables may be among what is pending.
         inbox = None if waiting_migrations else await count_inbox(connection)
-    state = _matcher_state(request)
+    matcher = request.app.state.matcher
+    state = "off" if matcher is None else matcher.state
     is_ready = not waiting_migrations and state != "starting"
     body = {
         "status": "ready" if is_ready else "not ready",
@@ -112,22 +114,17 @@ ORDER BY name, version DESC
     "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}, "description": "Prometheus"}}
 )
 async def prometheus(request: Request, _viewer: Annotated[Viewer, Depends(requires("metrics:read"))]) -> Response:
-    """Give every metric as Prometheus text; what waits is counted now."""
+    """Give every metric as Prometheus text, those of the matcher beside this service too; what waits is counted now."""
     async with request.app.state.pool.acquire() as connection:
         inbox = await count_inbox(connection)
         await measure_waiting(connection)
     for kind, waiting in inbox._asdict().items():
         metrics.INBOX.labels(kind).set(waiting.n)
         metrics.INBOX_AGE.labels(kind).set(waiting.oldest_s)
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    matcher = request.app.state.matcher
+    of_workers = generate_latest(metrics.OF_WORKERS) if matcher is None else await matcher.metrics()
+    return Response(generate_latest() + of_workers, media_type=CONTENT_TYPE_LATEST)
 
 
 def _counted(inbox: Inbox) -> dict[str, float]:
     return {kind: waiting.n for kind, waiting in inbox._asdict().items()} | {"oldest_s": inbox.oldest_s}
-
-
-def _matcher_state(request: Request) -> str:
-    matcher = request.app.state.matcher
-    if matcher is None:
-        return "off"
-    return "warm" if matcher.is_warm else "starting"

@@ -12,25 +12,24 @@ from app.activations.routes import router as activations
 from app.alerts.review_routes import router as review
 from app.alerts.routes import router as alerts
 from app.alerts.stream import Streams
+from app.beside import running_beside
 from app.caseloads.routes import router as caseloads
 from app.db import connect_pool
 from app.delivery.outside import outside_of
 from app.delivery.routes import router as delivery
-from app.delivery.running import CONNECTIONS, running_deliveries
 from app.device_events.routes import router as device_events
 from app.devices.routes import router as devices
 from app.errors import add_error_handlers
 from app.feeds.routes import router as feeds
 from app.incidents.routes import router as incidents
 from app.licences.routes import router as licences
-from app.matching.matcher import running_matcher
 from app.matching.profiles import publish_built_in
 from app.matching.routes import router as matching
 from app.migrate import refuse_unless_migrated
 from app.pings.routes import router as pings
+from app.prompt import be_prompt
 from app.requests import RequestRecorder
 from app.settings import Settings
-from app.trails.keeping import keeping_rule
 from app.wake import listening
 from app.wearers.routes import router as wearers
 
@@ -88,11 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await publish_built_in(connection)
         app.state.hints = await stack.enter_async_context(listening(app.state.pool))
         app.state.outside = outside_of(app.state.settings)
-        app.state.matcher = None
-        if app.state.settings.matcher:
-            # Connections of their own, so that requests, matching and deliveries never wait for each other's.
-            pool = await stack.enter_async_context(connect_pool(app.state.database_url, waits_for_disk=False))
-            app.state.matcher = await stack.enter_async_context(running_matcher(pool, keeping_rule(app.state.settings)))
-            pool = await stack.enter_async_context(connect_pool(app.state.database_url, CONNECTIONS))
-            await stack.enter_async_context(running_deliveries(pool, app.state.hints, app.state.outside))
+        # In a process of its own: who matches and who reads bodies would else wait for each other's interpreter.
+        app.state.matcher = await stack.enter_async_context(running_beside()) if app.state.settings.matcher else None
+        be_prompt()
         yield

@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL", repr=False)
     # The embedded database, its log and numba's cache; safe to delete once everything in it may go.
     state_dir: Path = Path(".trailmatch")
-    # Whether the service matches in its own process; else `trailmatch worker` does.
+    # Whether the service starts a worker beside it; else `trailmatch worker` is started by whoever runs it.
     matcher: bool = True
     # The profile of incidents that name none.
     default_profile: str = "standard"

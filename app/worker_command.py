@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from typing import Annotated
@@ -21,10 +22,11 @@ def worker(
     metrics_port: Annotated[
         int | None, typer.Option(min=1, max=65_535, help="Give this worker's metrics on 127.0.0.1, without a key.")
     ] = None,
+    service_fd: Annotated[int | None, typer.Option(hidden=True, help="Where the service that starts us asks.")] = None,
 ) -> None:
     """Match, and deliver alerts, in a process of its own until SIGTERM or Ctrl-C; start as many as there is work for.
 
-    For a service that runs with `serve --no-matcher`, or to help one that matches itself.
+    For a service that runs with `serve --no-matcher`, or to help the one that a service has beside it.
     """
     # Until there is a loop that ends in order; it also ends this command by way of its `with` blocks.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -38,7 +40,18 @@ def worker(
     write_logs()
     outside = outside_of(settings)
     with _giving_metrics(metrics_port), database_url(settings) as url:
-        asyncio.run(work(url, keeping_rule(settings), outside))
+        service = None if service_fd is None else socket.socket(fileno=service_fd)
+        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+            runner.run(work(url, keeping_rule(settings), outside, service))
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    """Make a loop of the kind that the service runs on."""
+    try:
+        import uvloop  # noqa: PLC0415 - there is none for Windows
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 @contextlib.contextmanager
@@ -49,8 +62,10 @@ def _giving_metrics(port: int | None) -> Iterator[None]:
         return
     from prometheus_client import start_http_server  # noqa: PLC0415 - most workers run without
 
+    from app.metrics import OF_ALL  # noqa: PLC0415 - as above
+
     try:
-        server, thread = start_http_server(port, addr="127.0.0.1")
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=OF_ALL)
     except OSError as error:
         raise Failure(
             f"no metrics on port {port} of 127.0.0.1: {error.strerror}; choose another --metrics-port"

@@ -14,14 +14,14 @@ _MB = 1_000_000
 class Peak(NamedTuple):
     """The most that was in use at one time, in MB of 10^6 bytes."""
 
-    service_mb: float
+    service_mb: float  # with the worker beside it
     postgres_mb: float
 
 
 class PeakMeter:
-    """Looks at a process and its children several times a second.
+    """Looks at a service, with the worker beside it, and at its PostgreSQL several times a second.
 
-    A page that several of PostgreSQL's processes share counts once (the proportional set size), where the system tells.
+    A page that several processes share counts once (the proportional set size), where the system tells.
     """
 
     def __init__(self, pid: int) -> None:
@@ -42,8 +42,14 @@ class PeakMeter:
     def look(self) -> None:
         """Look once."""
         with contextlib.suppress(psutil.Error):
-            postgres = sum(_shared_out(child) for child in self._service.children(recursive=True))
-            seen = Peak(round(self._service.memory_info().rss / _MB, 1), round(postgres / _MB, 1))
+            service, postgres = _mb(self._service), 0.0
+            for child in self._service.children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # it has just ended
+                    if child.name() == "postgres":
+                        postgres += _mb(child)
+                    else:
+                        service += _mb(child)
+            seen = Peak(round(service, 1), round(postgres, 1))
             self._since = _higher(self._since, seen)
 
 
@@ -51,12 +57,9 @@ def _higher(one: Peak, other: Peak) -> Peak:
     return Peak(*map(max, one, other))
 
 
-def _shared_out(process: psutil.Process) -> int:
-    try:
-        full = process.memory_full_info()
-    except psutil.Error:  # it has just ended
-        return 0
-    return int(getattr(full, "pss", full.uss))
+def _mb(process: psutil.Process) -> float:
+    full = process.memory_full_info()
+    return int(getattr(full, "pss", full.uss)) / _MB
 
 
 @contextlib.contextmanager

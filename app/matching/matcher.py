@@ -1,10 +1,9 @@
-"""The matcher as it runs, in the service's process or in one of its own: loops over the stages, and their warm-up."""
+"""The matcher as it runs in a worker: loops over the stages, and their warm-up."""
 
 import asyncio
 import contextlib
 import os
 import platform
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from app.matching.join_stage import PINGS_A_CLAIM, join_arrivals, join_batches, 
 from app.matching.lease import LeaseLost
 from app.matching.open_incidents import OpenIncidents
 from app.pings.forgetting import forget_rejects
+from app.prompt import be_prompt
 from app.trails.keeping import KeepingRule, keep_trails
 from app.trails.reading import warm_up_packing
 from app.wake import Bell, Hints, listening
@@ -34,9 +34,6 @@ _PAUSE_AFTER_TROUBLE_S = 1.0
 # Pairs weighed for the first time are taken up so few at a time that the next ones need not wait long for them.
 _FIRST_A_CLAIM = 100
 _AGAIN_A_CLAIM = 200
-# How long a thread that computes keeps the interpreter while the event loop waits for it: each of the fifty steps of a
-# request or a match may have to wait so long. Python's own 5 ms would make that a quarter of a second.
-_SWITCH_S = 0.0005
 # While pings wait to be joined, weighing again takes one part in so many of the time: it is news of what is known.
 _PART_AGAIN = 5
 
@@ -46,13 +43,13 @@ INSERT_RUN = "INSERT INTO run (run_id, version, algorithm, host, process_id) VAL
 
 
 class Matcher:
-    """One execution of the matcher: its loops, and whether its kernels are compiled."""
+    """One execution of the matcher: its loops."""
 
     def __init__(self, pool: Pool, run_id: UUID, keeping: KeepingRule) -> None:
         self._pool = pool
         self._keeping = keeping
         self.run_id = run_id
-        self.is_warm = False
+        self.warm = asyncio.Event()  # its kernels are compiled
         self._arrivals = OpenIncidents()
         self._rejoins = OpenIncidents()
         self._batches = OpenIncidents()
@@ -63,10 +60,10 @@ class Matcher:
 
     async def run(self, hints: Hints) -> None:
         """Work until cancelled."""
-        sys.setswitchinterval(_SWITCH_S)
         await asyncio.to_thread(warm_up)
         await asyncio.to_thread(warm_up_packing)
-        self.is_warm = True
+        be_prompt()
+        self.warm.set()
         with contextlib.ExitStack() as stack:
             self._storing = stack.enter_context(hints.bell("storing"))
             self._storing_again = stack.enter_context(hints.bell("storing"))

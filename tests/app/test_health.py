@@ -46,11 +46,11 @@ async def test_a_pending_migration_makes_it_unready(
     assert (answer.status_code, answer.json()["migrations"]) == (503, "pending")
 
 
-@pytest.mark.parametrize(("is_warm", "status", "state"), [(False, 503, "starting"), (True, 200, "warm")])
-async def test_a_matcher_that_is_not_warm_makes_it_unready(
-    service: httpx.AsyncClient, application: FastAPI, make_key: MakeKey, is_warm: bool, status: int, state: str
+@pytest.mark.parametrize(("status", "state"), [(503, "starting"), (200, "warm"), (200, "restarting")])
+async def test_a_matcher_that_was_never_warm_makes_it_unready(
+    service: httpx.AsyncClient, application: FastAPI, make_key: MakeKey, status: int, state: str
 ) -> None:
-    application.state.matcher = SimpleNamespace(is_warm=is_warm)
+    application.state.matcher = SimpleNamespace(state=state)
     answer = await service.get("/health/readiness", headers=await make_key("gps", "contractor", "pings:write"))
     assert (answer.status_code, answer.json()["matcher"]["state"]) == (status, state)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client import REGISTRY
 
 import app
+from app.metrics import OF_ALL
 from app.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -37,7 +37,7 @@ def metric_names() -> set[str]:
         "gauge": ("",),
         "histogram": ("_bucket", "_count", "_sum"),
     }
-    families = [family for family in REGISTRY.collect() if family.name.startswith("trailmatch_")]
+    families = [family for family in OF_ALL.collect() if family.name.startswith("trailmatch_")]
     return {family.name + ending for family in families for ending in endings[family.type]}
 
 
