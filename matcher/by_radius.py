@@ -6,12 +6,10 @@ from matcher import rounding
 from matcher.candidate import is_candidate
 from matcher.context import Context, Incident, Pings, flanked, padded_window
 from matcher.evidence import NOT_NEEDED, Evidence
-from matcher.hits import NO_TIME_US, Hits
-from matcher.incidents import Incidents
-from matcher.join import Between, space_time_join
+from matcher.hits import NO_TIME_US, columns_of
+from matcher.join_one import join_one
 from matcher.near import distances_m, quality, rows_of
 from matcher.profile import Profile
-from matcher.trails import trails_from_columns
 from matcher.verdict import CANNOT_SAY, POSSIBLE, PRESENT
 
 
@@ -23,7 +21,7 @@ def weigh_by_radius(context: Context, incident: Incident, profile: Profile) -> E
     """
     pings = rows_of(context.pings, flanked(context.pings, incident, profile)[0])
     circle, when = profile.circle(incident.offence), padded_window(incident, profile)
-    hits = _hits(pings, incident, profile, circle.radius_m)
+    hits = columns_of(join_one(pings, incident, profile, circle.radius_m))
     is_hit = hits.device.size > 0
     with_pings = hits.first_us != NO_TIME_US
     n_pings = int(hits.n_pings.sum())
@@ -69,16 +67,3 @@ def inside_of(pings: Pings, incident: Incident, profile: Profile) -> Pings:
     during = rows_of(pings, slice(first, end))
     away_m = distances_m(during.lon_e7, during.lat_e7, incident.lon_deg, incident.lat_deg)
     return rows_of(during, np.flatnonzero(away_m <= profile.circle(incident.offence).radius_m))
-
-
-def _hits(pings: Pings, incident: Incident, profile: Profile, radius_m: float) -> Hits:
-    when = padded_window(incident, profile)
-    one = Incidents(
-        lon_deg=np.array([incident.lon_deg]),
-        lat_deg=np.array([incident.lat_deg]),
-        radius_m=np.array([radius_m]),
-        from_us=np.array([when.start_us]),
-        to_us=np.array([when.end_us]),
-    )
-    trails = trails_from_columns(pings.fitting, pings.fixed_at_us, pings.lon_e7, pings.lat_e7)
-    return space_time_join(trails, one, Between(profile.max_gap_s, profile.max_speed_mps))

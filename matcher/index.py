@@ -11,14 +11,15 @@ The grid names candidates, and an exact test always follows. Near the antimeridi
 that no lookup thinks of it.
 """
 
-from typing import NamedTuple
+import math
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from geo.jit import kernel
 from geo.plane import FULL_TURN_E7, HALF_TURN_E7, Plane, plane_at
-from geo.wgs84 import ECCENTRICITY_SQUARED, SEMI_MAJOR_M
+from geo.wgs84 import ECCENTRICITY_SQUARED, RADIANS_PER_DEGREE, SEMI_MAJOR_M
 from matcher.incidents import Incidents, check_incidents
 from matcher.trails import E7_PER_DEGREE
 
@@ -52,6 +53,8 @@ ASTRIDE_E7 = 45 * E7_PER_DEGREE
 
 # A circle's box is widened by this much against rounding: 2e-7 degrees, 2 cm.
 BOX_MARGIN_E7 = 2
+_SMALLEST_ALONG_M: Final = SEMI_MAJOR_M * (1 - ECCENTRICITY_SQUARED)  # the meridian's radius at the equator
+_FARTHEST_RAD: Final = 89 * RADIANS_PER_DEGREE
 
 # What is beyond this on the other side of the antimeridian no line reaches.
 FARTHEST_E7 = 2**31 - 1
@@ -127,15 +130,24 @@ def incident_grid(incidents: Incidents) -> IncidentGrid:
     return IncidentGrid(incidents, half_lon_e7, half_lat_e7, _tables(circles, kind_of, kinds))
 
 
+@kernel
 def boxes(incidents: Incidents) -> tuple[Floats, Floats]:
     """Half the sides, in 1e-7 degrees, of boxes outside which the metric of geo.wgs84 always exceeds the radius."""
-    smallest_along_m = SEMI_MAJOR_M * (1 - ECCENTRICITY_SQUARED)  # the meridian's radius at the equator
-    half_lat = incidents.radius_m / smallest_along_m
+    half_lon_e7, half_lat_e7 = np.empty(incidents.lat_deg.size), np.empty(incidents.lat_deg.size)
+    for i in range(half_lon_e7.size):
+        half_lon_e7[i], half_lat_e7[i] = half_sides_e7(incidents.lat_deg[i], incidents.radius_m[i])
+    return half_lon_e7, half_lat_e7
+
+
+@kernel
+def half_sides_e7(lat_deg: float, radius_m: float) -> tuple[float, float]:
+    """The same of one circle."""
+    half_lat_rad = radius_m / _SMALLEST_ALONG_M
     # The mean latitude of the incident and a ping inside is at most half the box away from the incident's.
-    farthest = np.minimum(np.abs(np.radians(incidents.lat_deg)) + half_lat / 2, np.radians(89.0))
-    half_lon = incidents.radius_m / (SEMI_MAJOR_M * np.cos(farthest))
-    e7_per_radian = E7_PER_DEGREE * 180 / np.pi
-    return half_lon * e7_per_radian + BOX_MARGIN_E7, half_lat * e7_per_radian + BOX_MARGIN_E7
+    farthest_rad = min(abs(lat_deg) * RADIANS_PER_DEGREE + half_lat_rad / 2, _FARTHEST_RAD)
+    half_lon_rad = radius_m / (SEMI_MAJOR_M * math.cos(farthest_rad))
+    e7_per_radian = E7_PER_DEGREE / RADIANS_PER_DEGREE
+    return half_lon_rad * e7_per_radian + BOX_MARGIN_E7, half_lat_rad * e7_per_radian + BOX_MARGIN_E7
 
 
 def _bits(length: Floats, smallest: int, step: int) -> Longs:
@@ -165,12 +177,17 @@ def _circles(incidents: Incidents, half_lon_e7: Floats, half_lat_e7: Floats) -> 
 @kernel
 def _put_planes(incidents: Incidents, circles: Records) -> None:
     for row in range(circles.size):
-        circle = circles[row]
-        plane = plane_at(incidents.lon_deg[circle["incident"]], incidents.lat_deg[circle["incident"]])
-        circle["lon_e7"], circle["lat_e7"] = plane.lon_e7, plane.lat_e7
-        circle["east0_m"], circle["east1_m"], circle["east2_m"] = plane.east0_m, plane.east1_m, plane.east2_m
-        circle["north0_m"], circle["north1_m"], circle["north2_m"] = plane.north0_m, plane.north1_m, plane.north2_m
-        circle["turn0_rad"], circle["turn1_rad"] = plane.turn0_rad, plane.turn1_rad
+        incident = circles[row]["incident"]
+        put_plane(circles[row], plane_at(incidents.lon_deg[incident], incidents.lat_deg[incident]))
+
+
+@kernel
+def put_plane(circle: np.void, plane: Plane) -> None:
+    """Keep the plane about a circle with it."""
+    circle["lon_e7"], circle["lat_e7"] = plane.lon_e7, plane.lat_e7
+    circle["east0_m"], circle["east1_m"], circle["east2_m"] = plane.east0_m, plane.east1_m, plane.east2_m
+    circle["north0_m"], circle["north1_m"], circle["north2_m"] = plane.north0_m, plane.north1_m, plane.north2_m
+    circle["turn0_rad"], circle["turn1_rad"] = plane.turn0_rad, plane.turn1_rad
 
 
 def _tables(circles: Records, kind_of: Longs, kinds: Longs) -> Tables:
