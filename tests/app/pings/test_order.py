@@ -196,6 +196,24 @@ async def test_rejects_that_are_pings_now_are_settled_also_by_who_stores_togethe
     assert await connection.fetchval("SELECT count(*) FROM ping_reject WHERE retried_at IS NULL") == 0
 
 
+BROUGHT = "SELECT serial, batch_id FROM ping JOIN device USING (device_id) WHERE fixed_at = $1"
+
+
+async def test_of_bodies_stored_together_only_that_with_a_known_key_goes_by_itself_and_each_ping_names_its_own_batch(
+    pool: Pool, connection: Connection, viewer: Viewer
+) -> None:
+    store = PingStore(pool)
+    bodies: list[list[Fix]] = [[(device, NOON_US + t, 1, 7, 0, -1, -1, -1) for t in range(2)] for device in range(3)]
+    await store.store(
+        viewer, delivery([*((device, NOON_US + 9, 1, 7, 0, -1, -1, -1) for device in range(3)), bodies[1][0]])
+    )
+    receipts = await store.store_together([Posted(viewer, delivery(body)) for body in bodies])
+    assert [receipt is None for receipt in receipts] == [False, True, False]
+    brought = await connection.fetch(BROUGHT, NOON + timedelta(microseconds=1))
+    batch_of = {row["serial"]: row["batch_id"] for row in brought}
+    assert [batch_of[serial] for serial in ("A1", "C3")] == [receipt.batch_id for receipt in receipts if receipt]
+
+
 async def test_batches_in_opposite_orders_do_not_wait_for_each_other_for_ever(
     pool: Pool, connection: Connection, viewer: Viewer
 ) -> None:
