@@ -31,7 +31,7 @@ def beta_quantile(p: float, a: float, b: float) -> float:
 
 @kernel
 def beta_probability(x: float, a: float, b: float) -> float:
-    """Give the regularised incomplete beta function I_x(a, b): NIST Handbook of Mathematical Functions, 8.17.22.
+    """Give the regularised incomplete beta function I_x(a, b): NIST Handbook of Mathematical Functions (2010), 8.17.22.
 
     The continued fraction is evaluated by W. J. Lentz's method (Applied Optics 15, 668, 1976), on the side on which it
     converges quickly.

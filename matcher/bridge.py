@@ -244,7 +244,10 @@ def line_at(bridge: Bridge, part: float) -> tuple[float, float]:
 
 @kernel
 def highest_between(bridge: Bridge, start: float, end: float) -> tuple[float, float]:
-    """Give the highest probability between two parts, and where, by the golden section (J. Kiefer, 1953)."""
+    """Give the highest probability between two parts, and where, by the golden section.
+
+    (J. Kiefer, Proceedings of the American Mathematical Society 4, 502, 1953.)
+    """
     one, other = end - _GOLDEN * (end - start), start + _GOLDEN * (end - start)
     p_one, p_other = probability_at(bridge, one), probability_at(bridge, other)
     for _ in range(_GOLDEN_STEPS):

@@ -23,8 +23,8 @@ def inside_probability(distance_m: float, radius_m: float, sigma_m: float) -> fl
     """
     if sigma_m <= 0.0:
         return 1.0 if distance_m <= radius_m else 0.0
-    # Exponential bounds of Q₁ by Simon and Alouini, IEEE Transactions on Communications (2000): out of reach of the
-    # edge by k, P or 1 − P is at most exp(−k²/2).
+    # Exponential bounds of Q₁ (M. K. Simon and M.-S. Alouini, IEEE Transactions on Communications 48, 359, 2000): out
+    # of reach of the edge by k, P or 1 − P is at most exp(−k²/2).
     from_edge = (radius_m - distance_m) / sigma_m
     if from_edge > CERTAIN:
         return 1.0
@@ -38,8 +38,9 @@ def inside_probability(distance_m: float, radius_m: float, sigma_m: float) -> fl
 
 @kernel
 def _by_poisson_mixture(away: float, radius: float) -> float:
-    """P as Poisson mixture of central χ² (Johnson, Kotz, Balakrishnan, Continuous Univariate Distributions 2, ch. 29).
+    """P as Poisson mixture of central χ².
 
+    (N. L. Johnson, S. Kotz and N. Balakrishnan, Continuous Univariate Distributions 2, 1995, chapter 29.)
     P = Σ_k e^{-x} x^k/k! · γ_k, with γ_k = 1 − e^{-y} Σ_{j≤k} y^j/j!, x = a²/2, y = b²/2.
     """
     x, y = away * away / 2, radius * radius / 2
@@ -63,8 +64,8 @@ def _by_poisson_mixture(away: float, radius: float) -> float:
 def _by_asymptotic_series(from_edge: float, product: float, ratio: float) -> float:
     """P for a large product ab of the two arguments; from_edge is b − a, ratio b/a.
 
-    Gil, Segura and Temme, Algorithm 939, ACM Transactions on Mathematical Software 40 (2014), for μ = 1:
-    the series of the Bessel functions for large arguments, integrated term by term.
+    A. Gil, J. Segura and N. M. Temme, Algorithm 939, ACM Transactions on Mathematical Software 40, 20, 2014, for μ of
+    1: the series of the Bessel functions for large arguments, integrated term by term.
     """
     half_square = from_edge * from_edge / 2
     sigma = half_square / product

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from matcher.crime_time import crime_time, density_per_s
+from matcher.crime_time import crime_time, density_per_s, highest_per_s, share_before
 
 HOUR_US = 3_600_000_000
 seconds_us = st.integers(0, 40_000).map(lambda seconds: seconds * 1_000_000)
@@ -16,6 +16,19 @@ def test_the_density_adds_up_to_one(from_us: int, length_us: int, padding_us: in
     knots_s = [(knot_us - when.start_us) / 1e6 for knot_us in when]
     whole, _ = quad(lambda after_s: density_per_s(when, after_s), 0, knots_s[3], points=knots_s[1:3])
     assert whole == pytest.approx(1, rel=1e-6)
+    assert highest_per_s(when) == pytest.approx(density_per_s(when, (knots_s[1] + knots_s[2]) / 2), rel=1e-9)
+
+
+@given(seconds_us, seconds_us, seconds_us, st.floats(0, 1))
+def test_the_share_before_a_moment_is_the_density_up_to_it(
+    from_us: int, length_us: int, padding_us: int, part: float
+) -> None:
+    when = crime_time(from_us, from_us + length_us, padding_us)
+    knots_s = [(knot_us - when.start_us) / 1e6 for knot_us in when]
+    after_s = part * knots_s[3]
+    points = [knot_s for knot_s in knots_s[1:3] if 0 < knot_s < after_s]
+    share, _ = quad(lambda at_s: density_per_s(when, at_s), 0, after_s, points=points or None)
+    assert share_before(when, after_s) == pytest.approx(share, abs=1e-6)
 
 
 def test_it_is_even_in_the_window_and_falls_to_nothing_over_the_padding() -> None:

@@ -24,9 +24,10 @@ def test_the_window_adds_up_to_what_a_dense_integration_gives(seed: int) -> None
     dense = naive_evidence.dense_presence(scene)
     found = presence(*as_arrays(scene), BRIDGES, LASTING)
     length_s = scene.knots_s[3] - scene.knots_s[0]
-    assert found.at_crime == pytest.approx(dense.at_crime, abs=1e-4)
+    # With the sign of Richardson's term turned round, 4e-5 is the furthest off.
+    assert found.at_crime == pytest.approx(dense.at_crime, abs=3e-5)
     assert found.throughout == pytest.approx(dense.throughout, abs=3e-3)
-    assert found.inside_s / length_s == pytest.approx(dense.inside_s / length_s, abs=1e-4)
+    assert found.inside_s / length_s == pytest.approx(dense.inside_s / length_s, abs=3e-5)
     assert found.known == pytest.approx(dense.known, abs=1e-4)
     assert found.covered_s == pytest.approx(dense.covered_s, abs=1e-5)
     assert found.seen == pytest.approx(dense.seen, abs=1e-4)
