@@ -1,10 +1,14 @@
-"""Storing goes before matching: while bodies of pings wait for their turn to be stored, joining them hardly goes on.
+"""Who goes first: storing before matching, and what is new before what is weighed again.
 
-Whoever stores pings hints at it as long as any wait (app/pings/waiting.py), from whatever process; a hint is good for
-half a second. What is stored can be matched later, and what is not can be lost with its sender.
+While bodies of pings wait for their turn to be stored, joining them hardly goes on. Whoever stores pings hints at it as
+long as any wait (app/pings/waiting.py), from whatever process; a hint is good for half a second. What is stored can be
+matched later, and what is not can be lost with its sender.
 """
 
+import asyncio
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from app.wake import Bell
@@ -22,3 +26,29 @@ async def give_way(storing: Bell, worked_s: float, is_good_for_s: float = _HINT_
     while (left_s := until_s - time.monotonic()) > 0:
         if not await storing.wait(min(left_s, is_good_for_s)):
             return
+
+
+class Pressing:
+    """Work that somebody waits for, in this process: whoever has time lets it be done first."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._is_none = asyncio.Event()
+        self._is_none.set()
+
+    @contextlib.contextmanager
+    def in_hand(self) -> Iterator[None]:
+        """Count one more for the block."""
+        self._count += 1
+        self._is_none.clear()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if self._count == 0:
+                self._is_none.set()
+
+    async def wait_until_done(self, at_most_s: float) -> None:
+        """Return once there is none, or after the time at the latest."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._is_none.wait(), at_most_s)
