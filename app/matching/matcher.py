@@ -34,9 +34,9 @@ _PAUSE_AFTER_TROUBLE_S = 1.0
 # Pairs weighed for the first time are taken up so few at a time that the next ones need not wait long for them.
 _FIRST_A_CLAIM = 100
 _AGAIN_A_CLAIM = 200
-# While pings wait to be joined, weighing again takes one part in so many of the time: it is news of what is known. And it
-# begins when nothing is being joined or weighed for the first time, or after this long: of the 20 ms that a new pair
-# takes, a quarter was waiting for the interpreter.
+# While pings wait to be joined, weighing again takes one part in so many of the time: it is news of what is known. It
+# begins when nothing is being joined or weighed for the first time, or after this long: half of the 16 ms that a new
+# pair took was waiting for the interpreter and the processor.
 _PART_AGAIN = 5
 _PATIENCE_AGAIN_S = 0.1
 

@@ -1,4 +1,4 @@
-"""Joining rests while bodies of pings wait to be stored, weighing again while what is new is worked on; and only then."""
+"""Joining rests while bodies of pings wait to be stored, weighing again while what is new is worked on; only then."""
 
 import asyncio
 
