@@ -125,3 +125,13 @@ async def test_of_an_incident_that_was_withdrawn_nothing_is_weighed(
     there = (await matches(service, kent))["there"]
     await world.crime("C1", profile="standard", is_withdrawn=True)
     assert (await service.get(f"/v1/matches/{there['match_id']}/chance", headers=kent)).status_code == 404
+
+
+async def test_of_a_match_that_has_ended_nothing_is_weighed(
+    service: httpx.AsyncClient, world: World, kent: dict[str, str]
+) -> None:
+    there = (await matches(service, kent))["there"]
+    await world.crime("C1", profile="standard", north_m=50_000.0)
+    await world.settle()
+    assert await matches(service, kent) == {}
+    assert (await service.get(f"/v1/matches/{there['match_id']}/chance", headers=kent)).status_code == 404
