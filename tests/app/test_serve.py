@@ -123,6 +123,8 @@ async def test_it_ends_with_a_server_of_its_own_that_is_killed_and_says_so(state
     async with _serve("--port", "0", **environment) as process:
         await _address(process)
         os.kill(int((state_dir / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
-        code, err = await _end(process)
+        # Not only when whoever waits for a connection has given up, after more than half a minute.
+        async with asyncio.timeout(20):
+            code, err = await _end(process)
     assert code == 1
     assert "trailmatch: PostgreSQL has ended by itself (signal 9); what was acknowledged is kept" in err
