@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from app.allocator import give_memory_back
 from app.failure import Failure
 from app.kernel_cache import point_numba_at_cache
 from app.listening import listen
@@ -31,6 +32,7 @@ def serve(
 
     Without DATABASE_URL on an embedded PostgreSQL, whose schema is brought up to date; a server's is left alone.
     """
+    give_memory_back()
     settings = load_settings()
     if no_matcher:
         settings = settings.model_copy(update={"matcher": False})

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from app.allocator import give_memory_back
 from app.failure import Failure
 from app.kernel_cache import point_numba_at_cache
 from app.logs import write_logs
@@ -30,6 +31,7 @@ def worker(
     """
     # Until there is a loop that ends in order; it also ends this command by way of its `with` blocks.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    give_memory_back()
     settings = load_settings()
     # Before the kernels are imported, so that they are compiled once and not by every worker.
     point_numba_at_cache()
