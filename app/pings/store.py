@@ -18,10 +18,11 @@ from app.devices.store import KnownDevices
 from app.pings.clashes import Merged, Sorted, merge, sort_by_key
 from app.pings.compute import compute
 from app.pings.delivery import Delivery, Reject
+from app.pings.known_pings import Before, KnownPings, is_stored
 from app.pings.late import split_late, write_late
 from app.pings.marks import KnownMarks, Sealings, hours_of, mark_hours
 from app.pings.partitions import Partitions, days_of
-from app.pings.payload import Pings, pack
+from app.pings.payload import PING, Pings, pack
 from app.pings.table import KeyIsKnown, Written, copy_new, together, write_new, write_pings
 from app.wake import send_hint
 
@@ -48,13 +49,14 @@ _TRIES: Final = 3
 
 
 class PingStore:
-    """Stores batches; remembers which devices, partitions and marks are there."""
+    """Stores batches; remembers which devices, partitions and marks are there, and the pings of late."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._devices = KnownDevices(pool)
         self._partitions = Partitions(pool)
         self._marks = KnownMarks()
+        self._known = KnownPings()
 
     async def store(self, viewer: Viewer, delivery: Delivery) -> Receipt:
         """Store a batch and return when it is on disk: all of it or, if this raises or is cancelled, nothing.
@@ -64,6 +66,28 @@ class PingStore:
 
         Raises TooLarge if the pings lie on more days than one batch may have.
         """
+        digest = await compute(delivery.pings.nbytes, delivery.pings_digest)
+        receipt = await self._store_again(viewer, delivery, digest) or await self._store_any(viewer, delivery)
+        self._remember(Posted(viewer, delivery), digest, receipt)
+        return receipt
+
+    def _remember(self, posted: Posted, digest: bytes, receipt: Receipt) -> None:
+        self._known.remember(posted.viewer, digest, Before(receipt.batch_id, posted.delivery.content_sha256))
+
+    async def _store_again(self, viewer: Viewer, delivery: Delivery, digest: bytes) -> Receipt | None:
+        """Store a batch whose very pings were stored lately; None if they were not."""
+        before = self._known.before(viewer, delivery, digest)
+        if before is None:
+            return None
+        async with self._pool.acquire() as connection, connection.transaction():
+            if not await is_stored(connection, viewer, before):
+                return None
+            [batch_id] = await _begin(connection, [], 1)
+            receipt = Receipt(batch_id, 0, delivery.pings.size, 0, 0)
+            await _write_batches(connection, [_Entry(Posted(viewer, delivery), receipt, delivery.pings[:0])], [])
+        return receipt
+
+    async def _store_any(self, viewer: Viewer, delivery: Delivery) -> Receipt:
         pings = await self._with_device_ids(viewer, delivery)
         batch = await compute(pings.nbytes, sort_by_key, pings)
         days = days_of(batch.pings["fixed_at_us"])
@@ -97,8 +121,16 @@ class PingStore:
         transaction costs is shared then, and more pings of one device lie side by side, which halves what the
         database does for each. If this raises or is cancelled, nothing is stored of any.
         """
-        bodies = [await self._with_device_ids(*each) for each in posted]
+        digests = await compute(sum(each.delivery.pings.nbytes for each in posted), _digests, posted)
+        again = {
+            n for n, (each, digest) in enumerate(zip(posted, digests, strict=True)) if self._known.before(*each, digest)
+        }
+        bodies = [
+            np.empty(0, PING) if number in again else await self._with_device_ids(*each)
+            for number, each in enumerate(posted)
+        ]
         merged, apart = await compute(sum(body.nbytes for body in bodies), merge, bodies)
+        apart |= again
         days = days_of(merged.pings["fixed_at_us"])
         receipts: list[Receipt | None] = [None] * len(posted)
         if await self._partitions.ensure(days):
@@ -119,6 +151,7 @@ class PingStore:
             else:
                 for number, receipt in zip(rest, stored, strict=True):
                     receipts[number] = receipt
+                    self._remember(posted[number], digests[number], receipt)
                 break
         return receipts
 
@@ -155,6 +188,10 @@ class PingStore:
         pings = delivery.pings.copy()
         pings["device_id"] = ids[place]
         return pings
+
+
+def _digests(posted: list[Posted]) -> list[bytes]:
+    return [each.delivery.pings_digest() for each in posted]
 
 
 class _Work(NamedTuple):

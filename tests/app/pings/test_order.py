@@ -297,7 +297,7 @@ async def test_two_processes_may_make_the_same_day_at_once(pool: Pool, connectio
 async def test_a_day_that_was_dropped_is_made_again(pool: Pool, connection: Connection, viewer: Viewer) -> None:
     store = PingStore(pool)
     batch = delivery([(0, NOON_US, 1, 1, 1, -1, -1, -1)])
-    await store.store(viewer, batch)
+    await store.store(viewer, delivery([(0, NOON_US, 6, 1, 1, -1, -1, -1)]))
     await connection.execute("DROP TABLE ping_20240301")
     assert (await store.store(viewer, batch)).accepted == 1
 
@@ -316,3 +316,48 @@ async def test_a_cancelled_batch_leaves_nothing(pool: Pool, connection: Connecti
     assert len((await read_stored(connection)).pings) == 1
     assert await connection.fetchval("SELECT count(*) FROM ping_batch") == 1
     assert (await store.store(viewer, blocked)).accepted == 147
+
+
+async def test_pings_sent_again_are_duplicates_without_being_looked_for(
+    pool: Pool, connection: Connection, viewer: Viewer
+) -> None:
+    store = PingStore(pool)
+    batch = delivery([(0, NOON_US, 1, 1, 1, -1, -1, -1), (1, NOON_US, 1, 1, 1, -1, -1, -1)])
+    first = await store.store(viewer, batch)
+    # The hand that takes a row away shows that nobody looks at it.
+    await connection.execute("DELETE FROM ping WHERE device_id = (SELECT max(device_id) FROM ping)")
+    again = await store.store(viewer, batch)
+    assert again == Receipt(again.batch_id, 0, 2, 0, 0)
+    assert await store.store_together([Posted(viewer, batch)]) == [None]
+    waiting = await connection.fetch("SELECT batch_id FROM ping_batch WHERE matched_at IS NULL")
+    assert [row["batch_id"] for row in waiting] == [first.batch_id]
+
+
+async def test_pings_whose_batch_is_gone_are_stored_again(pool: Pool, connection: Connection, viewer: Viewer) -> None:
+    store = PingStore(pool)
+    batch = delivery([(0, NOON_US, 1, 1, 1, -1, -1, -1)])
+    await store.store(viewer, batch)
+    await clear(connection)  # as by a database that was set back to what it was before
+    assert (await store.store(viewer, batch)).accepted == 1
+
+
+async def test_equal_rows_of_other_devices_or_another_sender_are_other_pings(
+    pool: Pool, connection: Connection, viewer: Viewer
+) -> None:
+    store = PingStore(pool)
+    batch = delivery([(0, NOON_US, 1, 1, 1, -1, -1, -1)])
+    assert (await store.store(viewer, batch)).accepted == 1
+    assert (await store.store(viewer, batch._replace(serials=["D4", "B2", "C3"]))).accepted == 1
+    other_id = await find_or_create_organisation(connection, "other-tags", "contractor", None)
+    assert (await store.store(viewer._replace(organisation_id=other_id), batch)).accepted == 1
+
+
+async def test_rejected_rows_of_a_body_that_is_sent_again_are_kept_again(
+    pool: Pool, connection: Connection, viewer: Viewer
+) -> None:
+    store = PingStore(pool)
+    rejects = [Reject(RowProblem(2, "/lat", "out_of_range", "too far north"), "{}")]
+    batch = delivery([(0, NOON_US, 1, 1, 1, -1, -1, -1)])._replace(rejects=rejects)
+    for _ in range(2):
+        await store.store(viewer, batch)
+    assert await connection.fetchval("SELECT count(*) FROM ping_reject") == 2
