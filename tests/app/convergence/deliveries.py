@@ -74,8 +74,9 @@ def in_disorder(draw: Random, history: History) -> list[Delivery]:
     days = history.days()
     deliveries += [draw.choice((Seal, Drop))(draw.choice(days)) for _ in range(draw.choice((0, 1, 2)) if days else 0)]
     draw.shuffle(deliveries)
-    if draw.random() < 0.3:  # all posts at one moment, so that several writers publish side by side
-        deliveries.sort(key=lambda delivery: isinstance(delivery, NextPost))
+    # All posts at one moment, so that several writers publish side by side; or licences when all else is weighed.
+    if last := draw.choice((NextPost, Licences, None)):
+        deliveries.sort(key=lambda delivery: isinstance(delivery, last))
     # A day whose rows have gone before its fixes come: forty days late, as it were.
     early = [Drop(draw.choice(days))] if days and draw.random() < 0.5 else []
     place = draw.randrange(len(deliveries) // 2 + 1)
