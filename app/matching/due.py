@@ -178,3 +178,31 @@ async def find_touched(
     """Give who wore these devices in these stretches, each with the part that is theirs."""
     rows = await connection.fetch(WEARERS, devices, from_at, to_at)
     return [Touch(row["wearer_id"], row["from_at"], row["to_at"]) for row in rows]
+
+
+WEARERS_OF_PAIRS = """
+SELECT touch.* FROM (
+    SELECT a.wearer_id, greatest(a.from_at, s.from_at) AS from_at, least(a.to_at, s.to_at) AS to_at
+    FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS s (device_id, from_at, to_at)
+    JOIN effective_activation a ON a.device_id = s.device_id AND a.from_at <= s.to_at AND a.to_at > s.from_at
+) AS touch
+WHERE EXISTS (
+    SELECT FROM due WHERE due.wearer_id = touch.wearer_id
+        AND touch.from_at <= due.context_to_at AND touch.to_at >= due.context_from_at
+) OR EXISTS (
+    SELECT FROM judged_pair j WHERE j.wearer_id = touch.wearer_id
+        AND touch.from_at <= j.pings_to_at AND touch.to_at >= j.pings_from_at
+)
+"""
+
+
+async def find_touched_by_pings(
+    connection: Connection, devices: list[int], from_at: list[datetime], to_at: list[datetime]
+) -> list[Touch]:
+    """Do the same for pings that were committed before, and leave out whom they can change no pair of.
+
+    A pair that only becomes due from now on is evaluated in a younger snapshot, which holds them. One that is being
+    evaluated in an older one stands in `due`, or, if that has ended since, in `judged_pair`: this sees it.
+    """
+    rows = await connection.fetch(WEARERS_OF_PAIRS, devices, from_at, to_at)
+    return [Touch(row["wearer_id"], row["from_at"], row["to_at"]) for row in rows]

@@ -23,7 +23,7 @@ from app.matching.due import (
     Candidate,
     Touch,
     add_candidates,
-    find_touched,
+    find_touched_by_pings,
     touch_incidents,
     touch_wearers,
 )
@@ -221,7 +221,7 @@ async def _find_along(pool: Pool, runs: Runs, incidents: OpenIncidents) -> list[
 async def _find_touched(pool: Pool, runs: Runs) -> list[Touch]:
     columns = await asyncio.to_thread(_columns, runs)
     async with pool.acquire() as connection:
-        return await find_touched(connection, *columns)
+        return await find_touched_by_pings(connection, *columns)
 
 
 async def _days_within(pool: Pool, stretches: Stretches) -> Longs:

@@ -7,7 +7,7 @@ import pytest
 
 from app.db import Connection
 from app.matching import evaluate_stage
-from app.matching.due import Amended, Touch, touch_incidents, touch_wearers
+from app.matching.due import LOCK, Amended, Touch, touch_incidents, touch_wearers
 from app.matching.evaluate_stage import Claimed, evaluate_due
 from tests.app.matching.world import INSIDE, NOON, Fix, World
 
@@ -87,3 +87,13 @@ async def test_a_pair_whose_incident_was_amended_is_touched_by_what_the_new_vers
     await world.pings(device, Fix(later_s, 9_000))  # no hit, so nothing but the context makes it news
     await world.join()
     assert await world.pool.fetchval("SELECT generation FROM due") > before
+
+
+async def test_pings_that_can_change_no_pair_wait_for_nobody_who_touches_some(world: World) -> None:
+    device, _ = await world.worn_device("W1")
+    await world.pings(device, *INSIDE)
+    async with world.pool.acquire() as c, c.transaction():
+        await c.execute(LOCK)
+        async with asyncio.timeout(10):
+            await world.join()
+    assert await world.pool.fetchval("SELECT count(*) FROM ping_batch WHERE matched_at IS NULL") == 0
