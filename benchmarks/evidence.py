@@ -5,6 +5,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from benchmarks.scenes.towns import draw_town
 from benchmarks.scenes.world import Flags, World
 from benchmarks.validation.alerting import chance_ratio, of_plain_100m, of_plain_rule, of_ratio
 from benchmarks.validation.by_chance import chance_ratios, misleading
-from benchmarks.validation.calibration import Predictions, held_in_town, held_on_phones, held_on_taxis, predict
+from benchmarks.validation.calibration import Held, Predictions, held_in_town, held_on_phones, held_on_taxis, predict
 from benchmarks.validation.cases import comparable_days_us, context_of, incident_of, wearer_of
 from benchmarks.validation.exclusion import excluded_far, wrongly_excluded
 from benchmarks.validation.metrics import bins_of, cllr, ece, pr_auc, worst_bin
@@ -40,6 +41,9 @@ _CRIMES_FOR_POSSIBLE = 25
 # A ratio below this is taken for this in Cllr, where one offence nobody could see would else cost infinity.
 _LEAST_RATIO = 1e-3
 _FIGURES = 4
+_DRAWS = 200
+# Of fewer predictions no bin has a hundred.
+_LEAST_DRAWN = 1_000
 
 
 def evidence(
@@ -211,24 +215,45 @@ def _calibrated(
 ) -> dict[str, Any]:
     task = progress.add_task("calibration", total=3 if directory else 1)
     radius_m = standard.circle("BIAD").radius_m
-    predictions = {
-        "town": predict(held_in_town(town, standard, seed, 800), standard, radius_m, seed, _PREDICTIONS, 200)
+    held: dict[str, tuple[Callable[[], Iterator[Held]], int]] = {
+        "town": (lambda: held_in_town(town, standard, seed, 800), 200)
     }
-    progress.advance(task)
     if directory is not None:
-        taxis = held_on_taxis(directory, 44, seed, standard)
-        predictions["san_francisco"] = predict(taxis, standard, radius_m, seed, _PREDICTIONS, 125)
+        held["san_francisco"] = (lambda: held_on_taxis(directory, 44, seed, standard), 125)
+        held["phones"] = (lambda: held_on_phones(directory, standard), _PREDICTIONS)
+    found = dict[str, Any]()
+    for name, (moments, each) in held.items():
+        found[name] = _of_predictions(predict(moments(), standard, radius_m, seed, _PREDICTIONS, each))
+        if name != "town":
+            as_truth = predict(moments(), standard, radius_m, seed, _PREDICTIONS, each, taken_for_truth=True)
+            found[name]["taken_for_truth"] = _of_predictions(as_truth)
         progress.advance(task)
-        phones = held_on_phones(directory, standard)
-        predictions["phones"] = predict(phones, standard, radius_m, seed, _PREDICTIONS, _PREDICTIONS)
-        progress.advance(task)
-    return {name: _of_predictions(found) for name, found in predictions.items()}
+    return found
 
 
 def _of_predictions(found: Predictions) -> dict[str, Any]:
     parts = {"moving": found.is_moving, "parked": ~found.is_moving}
     everything = np.ones(found.probability.size, np.bool_)
-    return _reliability(found, everything) | {name: _reliability(found, part) for name, part in parts.items()}
+    return (
+        _reliability(found, everything)
+        | {"worst_bin_interval": _over_trips(found), "trips": int(np.unique(found.trip).size)}
+        | {name: _reliability(found, part) for name, part in parts.items()}
+    )
+
+
+def _over_trips(found: Predictions) -> list[float | None]:
+    """Give between what the worst bin lies in the middle 95 of 100 draws of as many trips out of the trips.
+
+    (B. Efron, Annals of Statistics 7, 1979.) The predictions of one trip are about the same few minutes.
+    """
+    draw = np.random.default_rng(0)
+    trips = [np.flatnonzero(found.trip == trip) for trip in np.unique(found.trip)]
+    worst = list[float]()
+    for _ in range(_DRAWS):
+        rows = np.concatenate([trips[trip] for trip in draw.integers(0, len(trips), len(trips)).tolist()])
+        if rows.size >= _LEAST_DRAWN:
+            worst.append(worst_bin(bins_of(found.probability[rows], found.came_true[rows])))
+    return [_rounded(float(edge)) for edge in np.quantile(worst, (0.025, 0.975))] if worst else [None, None]
 
 
 def _reliability(found: Predictions, part: Flags) -> dict[str, Any]:
@@ -291,7 +316,11 @@ def _print(result: dict[str, Any]) -> None:
         typer.echo(f"  misleading {world['misleading']}, cllr {world['cllr']}")
         typer.echo(f"  {world['evaluations_per_s']} evaluations/s, median {world['evaluation_median_ms']} ms")
     for name, found in result["calibration"].items():
-        typer.echo(f"calibration {name}: error {found['ece']}, worst bin {found['worst_bin']}, {found['pairs']} pairs")
+        low, high = found["worst_bin_interval"]
+        typer.echo(
+            f"calibration {name}: error {found['ece']}, worst bin {found['worst_bin']} ({low} to {high}), "
+            f"{found['pairs']} pairs"
+        )
     keys = ("wrongly_excluded", "wrongly_excluded_outliers", "excluded_far")
     typer.echo(", ".join(f"{key} {result[key]}" for key in keys) + f" of {result['exclusion_scenes']}")
     for reason in result["left_out"]:

@@ -77,7 +77,9 @@ class Parameters:
     apart_s: float = 9_000.0  # between two offences of one wearer
     history_days: int = 28  # before the first offence of a town
     offence_days: int = 7
-    detour_m: float = 1_000.0  # from a taxi's way to the crime at which it is made to stop, at most
+    # From a taxi's way to the crime at which it is made to stop, at most. It was 1,000 until a classifier was seen to
+    # know planted taxis by their coming back to where they had turned off (docs/decisions/0012).
+    detour_m: float = 100.0
     detour_mps: float = 8.0
     fastest_mps: float = 40.0  # fixes of real trails that imply more are no truth and are left out
     own_places: int = 3  # of a taxi: where it stands most

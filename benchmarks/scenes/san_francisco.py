@@ -23,7 +23,14 @@ START_US = 1_211_007_600_000_000
 _JOINED_S = 300.0
 _CELL_M = 100.0
 _CELLS = 1e6  # more than there are from north to south
-_TRIES = 200
+_TRIES = 2_000
+
+
+class Turning(NamedTuple):
+    """Where a taxi leaves its way: the fix before, and the part of the stretch after it."""
+
+    fix: int
+    part: float
 
 
 class Places(NamedTuple):
@@ -37,9 +44,9 @@ def draw_san_francisco(directory: File, seed: int, taxis: int, parameters: Param
     """Draw so many of the 530 taxis, each with one offence where a suitable crime lies near its way.
 
     A trail's own fixes, but for those that nobody could have driven to, are the truth, straight between two of them.
-    At a moment of it the taxi drives to a crime's place, stays as long as the offence takes, comes back and goes on
-    with what it did, so much later. What the tag then reports are positions at the trail's own times, with errors and
-    stated accuracies as in the towns: the files state none.
+    At a moment of it the taxi turns off to a crime's place beside its way, stays as long as the offence takes, and goes
+    on with what it did, so much later. What the tag then reports are positions at the trail's own times, with errors
+    and stated accuracies as in the towns: the files state none.
 
     Raises Failure if the files are not there.
     """
@@ -51,11 +58,11 @@ def draw_san_francisco(directory: File, seed: int, taxis: int, parameters: Param
     for number, trail in enumerate(trails):
         draw = np.random.default_rng([seed, 23, number])
         kind, path = by.kinds[drawn.kind[number]], trail
-        found = _moment_and_place(draw, by, path, places[kind.category], is_near=bool(drawn.is_near[number]))
+        found = _turning_and_place(draw, by, path, places[kind.category], is_near=bool(drawn.is_near[number]))
         if found is not None:
-            fix, x_m, y_m = found
+            turning, x_m, y_m = found
             stay_s = float(drawn.stay_s[number])
-            path, from_s = _with_stop(path, fix, x_m, y_m, stay_s, by.detour_mps)
+            path, from_s = _with_stop(path, turning, x_m, y_m, stay_s, by.detour_mps)
             act_us = (START_US + int(from_s * 1e6), START_US + int((from_s + stay_s) * 1e6))
             crime = report_crime(draw, by, PLANE, kind, x_m, y_m, *act_us)
             crimes.append(crime._replace(offender=number, is_near_own_place=bool(drawn.is_near[number])))
@@ -82,10 +89,13 @@ def read_trails(directory: File, parameters: Parameters, seed: int, taxis: int) 
     return trails
 
 
-def _moment_and_place(
+def _turning_and_place(
     draw: np.random.Generator, by: Parameters, path: Path, places: Places, *, is_near: bool
-) -> tuple[int, float, float] | None:
-    """A fix from which a crime's place is within the detour, near to one of the taxi's own places or away from all."""
+) -> tuple[Turning, float, float] | None:
+    """A crime's place within the detour of a stretch, near to one of the taxi's own places or away from all.
+
+    With it where on that stretch the taxi comes nearest to it.
+    """
     own_x_m, own_y_m = _own_places(path, by.own_places)
     own_m = np.hypot(places.x_m[:, None] - own_x_m, places.y_m[:, None] - own_y_m).min(axis=1)
     suits = (own_m <= by.near_own_m) if is_near else (own_m > by.near_own_m)
@@ -93,12 +103,21 @@ def _moment_and_place(
     if joined.size == 0:
         return None
     for fix in draw.choice(joined, _TRIES).tolist():
-        away_m = np.hypot(places.x_m - path.x_m[fix], places.y_m - path.y_m[fix])
+        part, away_m = _nearest_parts(path, fix, places)
         within = np.flatnonzero(suits & (away_m <= by.detour_m))
         if within.size:
             place = int(draw.choice(within))
-            return fix, float(places.x_m[place]), float(places.y_m[place])
+            return Turning(fix, float(part[place])), float(places.x_m[place]), float(places.y_m[place])
     return None
+
+
+def _nearest_parts(path: Path, fix: int, places: Places) -> tuple[Floats, Floats]:
+    """Which part of the stretch after a fix is nearest to each place, and how near."""
+    x_m, y_m = float(path.x_m[fix]), float(path.y_m[fix])
+    along_x_m, along_y_m = float(path.x_m[fix + 1]) - x_m, float(path.y_m[fix + 1]) - y_m
+    square_m2 = max(along_x_m * along_x_m + along_y_m * along_y_m, 1e-9)
+    part = np.clip(((places.x_m - x_m) * along_x_m + (places.y_m - y_m) * along_y_m) / square_m2, 0.0, 1.0)
+    return part, np.hypot(places.x_m - x_m - part * along_x_m, places.y_m - y_m - part * along_y_m)
 
 
 def _own_places(path: Path, count: int) -> tuple[Floats, Floats]:
@@ -110,18 +129,21 @@ def _own_places(path: Path, count: int) -> tuple[Floats, Floats]:
     return (column + 0.5) * _CELL_M, (most - column * _CELLS + 0.5) * _CELL_M
 
 
-def _with_stop(path: Path, fix: int, x_m: float, y_m: float, stay_s: float, mps: float) -> tuple[Path, float]:
-    """The way with a detour from a fix to a place and a stay there; gives also when the stay begins."""
-    drive_s = float(np.hypot(path.x_m[fix] - x_m, path.y_m[fix] - y_m)) / mps
-    from_s = float(path.at_s[fix]) + drive_s
+def _with_stop(path: Path, turning: Turning, x_m: float, y_m: float, stay_s: float, mps: float) -> tuple[Path, float]:
+    """The way with a detour from where it is nearest to a place, and a stay there; gives also when the stay begins."""
+    fix, part = turning
+    turn_s, turn_x_m, turn_y_m = (float(of[fix] + part * (of[fix + 1] - of[fix])) for of in path[:3])
+    drive_s = math.hypot(turn_x_m - x_m, turn_y_m - y_m) / mps
+    from_s = turn_s + drive_s
     back_s = from_s + stay_s + drive_s
-    at_s, own_x_m, own_y_m = path.at_s, path.x_m, path.y_m
-    after = slice(fix, None)
+    before, after = slice(None, fix + 1), slice(fix + 1, None)
     later = Path(
-        np.concatenate([at_s[: fix + 1], [from_s, from_s + stay_s], at_s[after] - at_s[fix] + back_s]),
-        np.concatenate([own_x_m[: fix + 1], [x_m, x_m], own_x_m[after]]),
-        np.concatenate([own_y_m[: fix + 1], [y_m, y_m], own_y_m[after]]),
-        np.zeros(at_s.size + 3, np.bool_),
+        np.concatenate(
+            [path.at_s[before], [turn_s, from_s, from_s + stay_s, back_s], path.at_s[after] - turn_s + back_s]
+        ),
+        np.concatenate([path.x_m[before], [turn_x_m, x_m, x_m, turn_x_m], path.x_m[after]]),
+        np.concatenate([path.y_m[before], [turn_y_m, y_m, y_m, turn_y_m], path.y_m[after]]),
+        np.zeros(path.at_s.size + 4, np.bool_),
     )
     return later, from_s
 

@@ -31,6 +31,11 @@ _HALF_SECOND_US = 500_000
 _MOMENT = Lasting(0.0, 1.0, 0.0)
 _PHONES_HOLD = 0.68  # what Android and iOS state is meant to hold so many positions
 _OFF_ROUTE_M = 100.0
+# Fixes that a prediction for a reading is made from, on either side: more than the mobility's window needs.
+_ABOUT = 8
+_LEAST_SHARE = 1e-4
+# A phone that is silent for longer makes another trip.
+_TRIP_S = 300.0
 _CIRCLES = 8  # about each moment of the phones, which are few
 
 
@@ -40,6 +45,7 @@ class Predictions(NamedTuple):
     probability: Floats  # (N,)
     came_true: Flags  # (N,)
     is_moving: Flags  # (N,) the fixes on either side are over 50 m apart
+    trip: Longs  # (N,) of which trip or wearer: predictions of one are not independent
 
 
 class Held(NamedTuple):
@@ -50,18 +56,33 @@ class Held(NamedTuple):
     lon_deg: Floats  # (M,)
     lat_deg: Floats  # (M,)
     sigma_m: Floats  # (M,) of that position; 0 where it is the truth
+    trip: Longs  # (M,) wearers' trips, all numbered differently
+    is_reading: bool  # the position is a fix, or next to one: what the fixes about it err alike, it errs as well
 
 
-def predict(held: Iterator[Held], profile: Profile, radius_m: float, seed: int, wanted: int, each: int) -> Predictions:
+def predict(
+    held: Iterator[Held],
+    profile: Profile,
+    radius_m: float,
+    seed: int,
+    wanted: int,
+    each: int,
+    *,
+    taken_for_truth: bool = False,
+) -> Predictions:
     """Make so many predictions between 0.02 and 0.98, each about a circle of its own; fewer if moments run out.
 
     No more than `each` are of one wearer.
 
     The circle's middle lies off the point on the straight line between the fixes, in any direction, by up to twice
     the radius (evenly by area): it is drawn before anybody looks where the wearer was.
+
+    The model says where the wearer is. Where only a further reading of the same receiver is known, the prediction is
+    made for that: with the part of all errors that the two fixes do not share (`unshared`); but as if the reading
+    were the truth where `taken_for_truth`.
     """
     draw = np.random.default_rng([seed, 31])
-    rows = list[tuple[float, bool, bool]]()
+    rows = list[tuple[float, bool, bool, int]]()
     for one in held:
         fixes, bridges = set_aside_jumps(one.kept, profile.max_speed_mps)[0], bridges_of(profile)
         most = min(len(rows) + each, wanted)
@@ -80,18 +101,37 @@ def predict(held: Iterator[Held], profile: Profile, radius_m: float, seed: int, 
             middle_x_m = (1 - part) * x_m[0] + part * x_m[1] + off_m * math.sin(bearing)
             middle_y_m = (1 - part) * y_m[0] + part * y_m[1] + off_m * math.cos(bearing)
             lon_e7, lat_e7 = plane.to_e7(np.array([middle_x_m]), np.array([middle_y_m]))
-            place = Place(float(lon_e7[0] / 1e7), float(lat_e7[0] / 1e7), radius_m, float(one.sigma_m[moment]))
-            found = presence(fixes, place, _instant(int(one.at_us[moment])), bridges, _MOMENT)
+            apart_m = math.hypot(x_m[1] - x_m[0], y_m[1] - y_m[0])
+            own, shrunk = fixes, 1.0
+            if one.is_reading and not taken_for_truth:
+                shrunk = math.sqrt(unshared(apart_m, float(fixes.sigma_m[after - 1]), float(fixes.sigma_m[after])))
+                about = slice(max(after - _ABOUT, 0), after + _ABOUT)
+                own = Fixes._make(column[about] for column in fixes)
+                own = own._replace(sigma_m=shrunk * own.sigma_m)
+            place = Place(float(lon_e7[0] / 1e7), float(lat_e7[0] / 1e7), radius_m, shrunk * float(one.sigma_m[moment]))
+            found = presence(own, place, _instant(int(one.at_us[moment])), bridges, _MOMENT)
             if found.known > 0.99 and LEAST <= found.at_crime <= MOST:
                 # The plane's middle is where the wearer was.
                 is_inside = math.hypot(middle_x_m, middle_y_m) <= radius_m
-                rows.append((found.at_crime, is_inside, math.hypot(x_m[1] - x_m[0], y_m[1] - y_m[0]) > MOVING_M))
+                rows.append((found.at_crime, is_inside, apart_m > MOVING_M, int(one.trip[moment])))
     return _predictions(rows)
 
 
-def _predictions(rows: list[tuple[float, bool, bool]]) -> Predictions:
-    table = np.array(rows).reshape(-1, 3)
-    return Predictions(table[:, 0], table[:, 1] > 0, table[:, 2] > 0)
+def unshared(apart_m: float, one_sigma_m: float, other_sigma_m: float) -> float:
+    """Give which share of two fixes' variances is their own, from 0.0001 to 1: the rest of their errors is the same.
+
+    A receiver's errors last for minutes: those of one that stands still are no white noise but follow an
+    Ornstein-Uhlenbeck process (as in Sensors 20, 6050, 2020, on stationary civilian receivers). So the difference of
+    two readings has in each axis the variance w·(σ₁² + σ₂²) and not σ₁² + σ₂², beside what the wearer moved. If they
+    are so far apart, w is likeliest apart²/(2·(σ₁² + σ₂²)); it is no more than 1.
+    """
+    share = apart_m * apart_m / (2 * (one_sigma_m * one_sigma_m + other_sigma_m * other_sigma_m))
+    return min(max(share, _LEAST_SHARE), 1.0)
+
+
+def _predictions(rows: list[tuple[float, bool, bool, int]]) -> Predictions:
+    table = np.array(rows).reshape(-1, 4)
+    return Predictions(table[:, 0], table[:, 1] > 0, table[:, 2] > 0, table[:, 3].astype(np.int64))
 
 
 def _instant(at_us: int) -> CrimeTime:
@@ -111,7 +151,7 @@ def held_in_town(world: World, profile: Profile, seed: int, each: int) -> Iterat
         x_m, y_m = path.at((at_us - world.start_us) / 1e6)
         lon_e7, lat_e7 = world.plane.to_e7(x_m, y_m)
         kept = fixes_from_columns(*reported[:5], unknown_r95_m=_unknown_r95_m(profile))
-        yield Held(kept, at_us, lon_e7 / 1e7, lat_e7 / 1e7, np.zeros(each))
+        yield Held(kept, at_us, lon_e7 / 1e7, lat_e7 / 1e7, np.zeros(each), np.full(each, number), is_reading=False)
 
 
 def held_on_taxis(directory: File, taxis: int, seed: int, profile: Profile) -> Iterator[Held]:
@@ -123,18 +163,19 @@ def held_on_taxis(directory: File, taxis: int, seed: int, profile: Profile) -> I
     from benchmarks.scenes.parameters import Parameters
     from benchmarks.scenes.san_francisco import PLANE, START_US, read_trails
 
-    for path in read_trails(directory, Parameters(), seed, taxis):
+    for number, path in enumerate(read_trails(directory, Parameters(), seed, taxis)):
         lon_e7, lat_e7 = PLANE.to_e7(path.x_m, path.y_m)
         at_us = START_US + np.rint(path.at_s * 1e6).astype(np.int64)
         nothing, gps = np.zeros(at_us.size, np.int64), np.full(at_us.size, GPS)
         fixes = fixes_from_columns(at_us, lon_e7, lat_e7, nothing, gps, unknown_r95_m=_unknown_r95_m(profile))
-        yield _thinned(fixes, np.arange(fixes.fixed_at_us.size) % 2 == 0)
+        yield _thinned(fixes, np.arange(fixes.fixed_at_us.size) % 2 == 0, np.full(fixes.fixed_at_us.size, number))
 
 
 def held_on_phones(directory: File, profile: Profile) -> Iterator[Held]:
     """Phones on scripted trips, thinned to a fix a minute; eight circles a moment.
 
-    The truth is the nearest point of the route, which takes away what a fix is off across it, not along it.
+    The truth is the nearest point of the route, which takes away what a fix is off across it, not along it: of a phone
+    that stands still it is hardly more than another reading. A silence of five minutes begins another trip.
 
     Left-out fixes over 100 m off it are none of a trip. Raises Failure if the files are not there.
     """
@@ -146,7 +187,7 @@ def held_on_phones(directory: File, profile: Profile) -> Iterator[Held]:
         if not file.exists():
             raise Failure(f"{file} is not there; TRAILMATCH_DATA names the directory that holds it")
     table = parquet.read_table(pings).to_pandas().sort_values(["device_id", "ts"])
-    lines = _lines(route)
+    lines, trips = _lines(route), 0
     for _, of_phone in table.groupby("device_id", sort=True):
         at_us = of_phone["ts"].astype("int64").to_numpy()
         accuracy_cm = np.rint(of_phone["accuracy_m"].to_numpy() * 100).astype(np.int64)
@@ -159,7 +200,9 @@ def held_on_phones(directory: File, profile: Profile) -> Iterator[Held]:
             level=_PHONES_HOLD,
             unknown_r95_m=_unknown_r95_m(profile),
         )
-        held = _on_route(_thinned(fixes, _once_a_minute(fixes.fixed_at_us)), lines)
+        trip = trips + np.cumsum(np.diff(fixes.fixed_at_us, prepend=0) > _TRIP_S * 1e6)
+        trips = int(trip[-1])
+        held = _on_route(_thinned(fixes, _once_a_minute(fixes.fixed_at_us), trip), lines)
         for _ in range(_CIRCLES):
             yield held
 
@@ -170,7 +213,7 @@ def _unknown_r95_m(profile: Profile) -> dict[int, float]:
     return {SOURCES[source]: r95_m for source, r95_m in profile.accuracy.unknown_r95_m.items()}
 
 
-def _thinned(fixes: Fixes, is_kept: Flags) -> Held:
+def _thinned(fixes: Fixes, is_kept: Flags, trip: Longs) -> Held:
     out = np.flatnonzero(~is_kept)
     return Held(
         Fixes._make(column[is_kept] for column in fixes),
@@ -178,6 +221,8 @@ def _thinned(fixes: Fixes, is_kept: Flags) -> Held:
         fixes.lon_e7[out] / 1e7,
         fixes.lat_e7[out] / 1e7,
         fixes.sigma_m[out],
+        trip[out],
+        is_reading=True,
     )
 
 
@@ -206,7 +251,10 @@ def _on_route(held: Held, lines: list[tuple[Floats, Floats]]) -> Held:
         if away_m <= _OFF_ROUTE_M:
             lon_e7, lat_e7 = plane.to_e7(np.array([x_m]), np.array([y_m]))
             lon_deg[moment], lat_deg[moment], is_on[moment] = lon_e7[0] / 1e7, lat_e7[0] / 1e7, True
-    return Held(held.kept, held.at_us[is_on], lon_deg[is_on], lat_deg[is_on], np.zeros(int(is_on.sum())))
+    sigma_m = np.zeros(int(is_on.sum()))
+    return Held(
+        held.kept, held.at_us[is_on], lon_deg[is_on], lat_deg[is_on], sigma_m, held.trip[is_on], held.is_reading
+    )
 
 
 def _nearest(x_m: Floats, y_m: Floats) -> tuple[float, float, float]:

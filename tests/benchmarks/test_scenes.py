@@ -9,7 +9,7 @@ from app.demo.town import make_town
 from app.demo.wearers import draw_wearers
 from benchmarks.scenes.offences import draw_offences, draw_window
 from benchmarks.scenes.parameters import KINDS, Parameters, Tag
-from benchmarks.scenes.san_francisco import draw_san_francisco
+from benchmarks.scenes.san_francisco import Places, Turning, _nearest_parts, _with_stop, draw_san_francisco
 from benchmarks.scenes.tags import fix_times, report
 from benchmarks.scenes.towns import PLANE, draw_town
 from benchmarks.scenes.world import Path as Way
@@ -141,3 +141,16 @@ def test_taxis_stop_at_real_crimes_and_keep_their_own_times(real_data: Path) -> 
         assert 30 <= np.median(np.diff(fixes.fixed_at_us) / 1e6) <= 90
         speeds_mps = np.hypot(np.diff(path.x_m), np.diff(path.y_m)) / np.maximum(np.diff(path.at_s), 1e-6)
         assert speeds_mps.max() <= 40.001
+
+
+def test_a_stop_is_made_where_the_way_is_nearest_and_the_way_goes_on_from_there_so_much_later() -> None:
+    way = Way(np.array([0.0, 60.0, 90.0]), np.array([0.0, 600.0, 600.0]), np.zeros(3), np.zeros(3, np.bool_))
+    part, away_m = _nearest_parts(way, 0, Places(np.array([150.0, 700.0]), np.array([40.0, 0.0])))
+    assert part == pytest.approx([0.25, 1.0])
+    assert away_m == pytest.approx([40.0, 100.0])
+    stopped, from_s = _with_stop(way, Turning(0, 0.25), 150.0, 40.0, stay_s=90.0, mps=8.0)
+    assert from_s == pytest.approx(15 + 40 / 8)
+    moments_s = np.array([0.0, 7.5, 15.0, 20.0, 110.0, 115.0, 122.5, 160.0, 190.0])
+    x_m, y_m = stopped.at(moments_s)
+    assert x_m == pytest.approx([0, 75, 150, 150, 150, 150, 225, 600, 600])
+    assert y_m == pytest.approx([0, 0, 0, 40, 40, 0, 0, 0, 0])

@@ -10,14 +10,15 @@ from rich.progress import Progress
 
 from benchmarks import evidence, pooled
 from benchmarks.scenes.parameters import KINDS, Parameters
-from benchmarks.scenes.towns import draw_town
+from benchmarks.scenes.towns import PLANE, draw_town
 from benchmarks.scenes.world import World
 from benchmarks.validation.alerting import chance_ratio, of_plain_rule, of_ratio
 from benchmarks.validation.by_chance import BOUNDS, chance_ratios, misleading
-from benchmarks.validation.calibration import held_in_town, predict
+from benchmarks.validation.calibration import Held, Predictions, held_in_town, predict, unshared
 from benchmarks.validation.exclusion import excluded_far, wrongly_excluded
 from benchmarks.validation.metrics import bins_of, cllr, ece, pr_auc, worst_bin
 from benchmarks.validation.pairs import MOST_PINGS, Pairs, Said, pairs_of, together
+from matcher.fixes import GPS, fixes_from_columns
 from matcher.profile import STANDARD
 
 BY = Parameters(history_days=16, offence_days=2)
@@ -96,6 +97,15 @@ def test_of_several_worlds_one_bound_is_set_for_all_of_them(town: World) -> None
     assert low <= found["own_bounds"]["ratio"] <= high
 
 
+def test_short_and_long_stays_part_the_offenders_and_nobody_else(town: World) -> None:
+    pairs = pairs_of(town, STANDARD, lambda _: None)
+    short, long = pooled._of_stays(pairs, under=True), pooled._of_stays(pairs, under=False)
+    assert 0 < short.is_planted.sum() < pairs.is_planted.sum()
+    assert short.is_planted.sum() + long.is_planted.sum() == pairs.is_planted.sum()
+    assert (~short.is_planted).sum() == (~long.is_planted).sum() == (~pairs.is_planted).sum()
+    assert pooled._with_stays(STANDARD, 0.5).circle("BIAD").stay_s == STANDARD.circle("BIAD").stay_s / 2
+
+
 def test_by_chance_a_ratio_is_reached_no_more_often_than_it_says(town: World) -> None:
     ratios = chance_ratios(town, STANDARD, BY, 1, 400, lambda: None)
     assert 0.02 < np.mean(ratios > 0) < 0.9
@@ -137,6 +147,57 @@ def test_who_was_there_is_not_excluded_and_who_was_far_away_is(town: World) -> N
     far = excluded_far(town, STANDARD, BY, seed=1, scenes=40)
     assert far.scenes <= far.all_scenes == 40
     assert far.excluded_of_all >= far.excluded >= 0.85 * far.scenes
+
+
+def test_the_share_of_errors_that_two_fixes_do_not_share_is_found_from_how_far_they_are_apart() -> None:
+    draw, sigmas_m = np.random.default_rng(3), (4.0, 9.0)
+    for own in (1.0, 0.25):
+        shared = math.sqrt(1 - own) * draw.standard_normal((2, 20_000))
+        one, other = (sigma_m * (shared + math.sqrt(own) * draw.standard_normal((2, 20_000))) for sigma_m in sigmas_m)
+        # What both have in common is the same number of metres only where both sigmas are.
+        alike = (sigmas_m[1] - sigmas_m[0]) ** 2 * (1 - own) / (sigmas_m[0] ** 2 + sigmas_m[1] ** 2)
+        apart_m = np.hypot(*(one - other))
+        assert np.mean(apart_m**2) / (2 * (4.0**2 + 9.0**2)) == pytest.approx(own + alike, rel=0.03)
+    assert unshared(5.0, 3.0, 4.0) == pytest.approx(0.5)
+    assert unshared(500.0, 3.0, 4.0) == 1
+    assert unshared(0.0, 3.0, 4.0) == 1e-4
+
+
+def test_a_parked_receivers_next_reading_is_predicted_as_a_reading_and_not_as_the_truth() -> None:
+    held = [_parked(np.random.default_rng(number), number) for number in range(60)]
+    of_reading = predict(iter(held), STANDARD, 50.0, 1, 500, 10)
+    of_truth = predict(iter(held), STANDARD, 50.0, 1, 500, 10, taken_for_truth=True)
+    assert of_truth.probability.size == 500
+    assert ece(bins_of(of_truth.probability, of_truth.came_true)) > 0.1
+    assert ece(bins_of(of_reading.probability, of_reading.came_true)) < 0.08
+    truth = predict((one._replace(is_reading=False) for one in held), STANDARD, 50.0, 1, 500, 10)
+    assert np.array_equal(truth.probability, of_truth.probability)
+
+
+def _parked(draw: np.random.Generator, number: int) -> Held:
+    """A receiver that stands still for two hours, 12 m off in each axis all along and 5 m from fix to fix."""
+    at_us = np.arange(120) * 60_000_000
+    off_m = 12.0 * draw.standard_normal((2, 1)) + 5.0 * draw.standard_normal((2, 120))
+    lon_e7, lat_e7 = PLANE.to_e7(*off_m)
+    fixes = fixes_from_columns(at_us, lon_e7, lat_e7, np.full(120, 3_000), np.full(120, GPS))
+    out = np.arange(1, 119, 2)
+    kept = type(fixes)._make(column[::2] for column in fixes)
+    places = (fixes.lon_e7[out] / 1e7, fixes.lat_e7[out] / 1e7, fixes.sigma_m[out])
+    return Held(kept, at_us[out], *places, np.full(out.size, number), is_reading=True)
+
+
+def test_the_worst_bins_interval_is_that_of_trips_and_not_of_predictions() -> None:
+    probability, trip = np.full(2_000, 0.5), np.repeat(np.arange(4), 500)
+    alike = Predictions(probability, np.tile([True, False], 1_000), np.zeros(2_000, np.bool_), trip)
+    low, high = evidence._over_trips(alike)
+    assert low == high == 0
+    apart = alike._replace(came_true=trip < 2)
+    low, high = evidence._over_trips(apart)
+    assert low is not None
+    assert high is not None
+    assert high >= 0.5 >= low
+    few = Predictions(probability[:500], alike.came_true[:500], alike.is_moving[:500], trip[:500])
+    assert evidence._over_trips(few) == [None, None]
 
 
 def test_between_fixes_probabilities_come_true(town: World) -> None:
