@@ -183,7 +183,11 @@ async def find_touched(
 WEARERS_OF_PAIRS = """
 SELECT touch.* FROM (
     SELECT a.wearer_id, greatest(a.from_at, s.from_at) AS from_at, least(a.to_at, s.to_at) AS to_at
-    FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS s (device_id, from_at, to_at)
+    FROM (
+        SELECT device_id, timestamptz 'epoch' + from_us * interval '1 microsecond' AS from_at,
+            timestamptz 'epoch' + to_us * interval '1 microsecond' AS to_at
+        FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS s (device_id, from_us, to_us)
+    ) AS s
     JOIN effective_activation a ON a.device_id = s.device_id AND a.from_at <= s.to_at AND a.to_at > s.from_at
 ) AS touch
 WHERE EXISTS (
@@ -197,12 +201,14 @@ WHERE EXISTS (
 
 
 async def find_touched_by_pings(
-    connection: Connection, devices: list[int], from_at: list[datetime], to_at: list[datetime]
+    connection: Connection, devices: list[int], from_us: list[int], to_us: list[int]
 ) -> list[Touch]:
     """Do the same for pings that were committed before, and leave out whom they can change no pair of.
+
+    Times are in microseconds since 1970: that many of Python's would take 2 ms of the 40 from a ping to its alert.
 
     A pair that only becomes due from now on is evaluated in a younger snapshot, which holds them. One that is being
     evaluated in an older one stands in `due`, or, if that has ended since, in `judged_pair`: this sees it.
     """
-    rows = await connection.fetch(WEARERS_OF_PAIRS, devices, from_at, to_at)
+    rows = await connection.fetch(WEARERS_OF_PAIRS, devices, from_us, to_us)
     return [Touch(row["wearer_id"], row["from_at"], row["to_at"]) for row in rows]

@@ -11,7 +11,6 @@ of its own, so that any number of batches, incidents or years takes bounded memo
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import datetime
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -219,9 +218,10 @@ async def _find_along(pool: Pool, runs: Runs, incidents: OpenIncidents) -> list[
 
 
 async def _find_touched(pool: Pool, runs: Runs) -> list[Touch]:
-    columns = await asyncio.to_thread(_columns, runs)
     async with pool.acquire() as connection:
-        return await find_touched_by_pings(connection, *columns)
+        return await find_touched_by_pings(
+            connection, runs.device_id.tolist(), runs.from_us.tolist(), runs.to_us.tolist()
+        )
 
 
 async def _days_within(pool: Pool, stretches: Stretches) -> Longs:
@@ -275,14 +275,6 @@ def _amended(incident_ids: list[UUID], selection: Selection) -> list[Amended]:
         )
     }
     return [open_now.get(incident_id, Amended(incident_id, None, None)) for incident_id in incident_ids]
-
-
-def _columns(stretches: Runs) -> tuple[list[int], list[datetime], list[datetime]]:
-    return (
-        stretches.device_id.tolist(),
-        [to_datetime(us) for us in stretches.from_us],
-        [to_datetime(us) for us in stretches.to_us],
-    )
 
 
 async def _finish(connection: Connection, finish: str, token: UUID, claimed: int) -> None:
