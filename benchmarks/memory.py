@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import psutil
@@ -12,10 +12,17 @@ _MB = 1_000_000
 
 
 class Peak(NamedTuple):
-    """The most that was in use at one time, in MB of 10^6 bytes."""
+    """The most, or the least, that was in use at one time, in MB of 10^6 bytes."""
 
     service_mb: float  # with the worker beside it
     postgres_mb: float
+
+
+class Part(NamedTuple):
+    """What was in use in a part of the time; each of the four at its own moment."""
+
+    least: Peak
+    most: Peak
 
 
 class PeakMeter:
@@ -26,18 +33,19 @@ class PeakMeter:
 
     def __init__(self, pid: int) -> None:
         self._service = psutil.Process(pid)
-        self._before = self._since = Peak(0.0, 0.0)
+        self._before = Peak(0.0, 0.0)
+        self._since = list[Peak]()
 
     @property
     def peak(self) -> Peak:
         """The most seen so far; each of the two at its own moment."""
-        return _higher(self._before, self._since)
+        return _each(max, [self._before, *self._since])
 
-    def peak_of_part(self) -> Peak:
-        """Give the most seen since this was asked last, or since the beginning."""
+    def part(self) -> Part:
+        """Give the least and the most seen since this was asked last, or since the beginning."""
         self.look()
-        part, self._before, self._since = self._since, self.peak, Peak(0.0, 0.0)
-        return part
+        part, self._before, self._since = self._since, self.peak, []
+        return Part(_each(min, part), _each(max, part))
 
     def look(self) -> None:
         """Look once."""
@@ -49,12 +57,11 @@ class PeakMeter:
                         postgres += _mb(child)
                     else:
                         service += _mb(child)
-            seen = Peak(round(service, 1), round(postgres, 1))
-            self._since = _higher(self._since, seen)
+            self._since.append(Peak(round(service, 1), round(postgres, 1)))
 
 
-def _higher(one: Peak, other: Peak) -> Peak:
-    return Peak(*map(max, one, other))
+def _each(choose: Callable[[Iterable[float]], float], seen: Sequence[Peak]) -> Peak:
+    return Peak(*map(choose, zip(*seen, strict=True)))
 
 
 def _mb(process: psutil.Process) -> float:

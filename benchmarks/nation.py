@@ -21,7 +21,7 @@ from benchmarks.deliveries import IN_FLIGHT, Delivery, as_arrow
 from benchmarks.idle import wait_until_idle
 from benchmarks.ingest import fit
 from benchmarks.machine import describe_machine
-from benchmarks.memory import Peak, PeakMeter, metering
+from benchmarks.memory import Part, PeakMeter, metering
 from benchmarks.minute_fixes import DAY_US, Rows, minute_fixes
 from benchmarks.parties import FORCE, Keys
 from benchmarks.past import Past, store_past
@@ -75,8 +75,9 @@ def nation(
 
     The days before are put into the database as sealing would have left them, before anything is timed.
     Real time is a day over the time from the first ping until nothing waits any more. Client, service and database
-    share the machine. Memory grows by the most of the last three quarters of the day over the most of the first, and is
-    flat at 1. Exit 1: pings were lost.
+    share the machine. How much memory each hour takes is told at its most, which is work in hand, and at its least,
+    which is what is kept: that grows by what is kept in the last three quarters of the day over the first, and is flat
+    at 1. Exit 1: pings were lost.
     """
     os.environ["TRAILMATCH_SEAL_AFTER_HOURS"] = "100000"
     machine = describe_machine()
@@ -171,7 +172,7 @@ async def _play(
         await wait_until_idle(force, lambda done: tell("matching", done))
         prepared_s = time.perf_counter() - began_s
         began_s = time.perf_counter()
-        peaks = await _send_day(scene, stage, contractor, force, profile, tell)
+        hours = await _send_day(scene, stage, contractor, force, profile, tell)
         sending_s = time.perf_counter() - began_s
         backlog = await wait_until_idle(force, lambda done: tell("matching", done))
         seconds = time.perf_counter() - began_s
@@ -182,10 +183,11 @@ async def _play(
             "sending_s": round(sending_s, 1),
             "backlog_batches": backlog,  # when the last ping was sent; at the end nothing waits
             "stored": await _count_stored(stage.database_url, first_us),
-            "rss_mb_by_hour": [peak.service_mb for peak in peaks],
-            "postgres_rss_mb_by_hour": [peak.postgres_mb for peak in peaks],
-            "rss_growth": _growth([peak.service_mb for peak in peaks]),
-            "postgres_rss_growth": _growth([peak.postgres_mb for peak in peaks]),
+            "rss_mb_by_hour": [hour.most.service_mb for hour in hours],
+            "least_rss_mb_by_hour": [hour.least.service_mb for hour in hours],
+            "postgres_rss_mb_by_hour": [hour.most.postgres_mb for hour in hours],
+            "rss_growth": _growth([hour.least.service_mb for hour in hours]),
+            "postgres_rss_growth": _growth([hour.least.postgres_mb for hour in hours]),
             "matches": len(await force.get_all("matches")),
             "alerts": len(await force.get_all("alerts")),
         }
@@ -201,10 +203,10 @@ async def _count_stored(database_url: str, first_us: int) -> int:
 
 async def _send_day(
     scene: Scene, stage: Stage, contractor: PatientClient, force: PatientClient, profile: str, tell: Tell
-) -> list[Peak]:
-    """Send everything; gives the most memory that was in use in each hour of the day."""
-    sent, peaks = 0, list[Peak]()
-    stage.meter.peak_of_part()  # what it took to get ready is not of the day
+) -> list[Part]:
+    """Send everything; gives how much memory was in use in each hour of the day."""
+    sent, hours = 0, list[Part]()
+    stage.meter.part()  # what it took to get ready is not of the day
     steps = _steps(scene, profile, tell)
 
     async def take_steps() -> None:
@@ -213,19 +215,19 @@ async def _send_day(
             if isinstance(step, Delivery):
                 await contractor.post("/v1/pings", step.content, step.media_type)
                 sent += step.pings
-                if sent * _HOURS >= scene.rows.size * (len(peaks) + 1):
-                    peaks.append(stage.meter.peak_of_part())
+                if sent * _HOURS >= scene.rows.size * (len(hours) + 1):
+                    hours.append(stage.meter.part())
             else:
                 await force.post("/v1/incidents", step)
 
     async with asyncio.TaskGroup() as senders:
         for _ in range(IN_FLIGHT):
             senders.create_task(take_steps())
-    return peaks
+    return hours
 
 
 def _growth(mb_by_hour: list[float]) -> float:
-    """Compare the most of the last three quarters of the day with the most of the first; 1 is flat."""
+    """Compare what is kept in the last three quarters of the day with what is kept in the first; 1 is flat."""
     quarter = len(mb_by_hour) // 4
     return round(max(mb_by_hour[quarter:]) / max(mb_by_hour[:quarter]), 3)
 
