@@ -15,7 +15,8 @@ from app.pings.rfc3339 import parse_times
 
 Column: TypeAlias = list[Any] | pa.Array
 
-_INT64 = np.iinfo(np.int64)
+_LOWEST = int(np.iinfo(np.int64).min)
+_HIGHEST = int(np.iinfo(np.int64).max)
 
 
 class Numbers(NamedTuple):
@@ -47,9 +48,16 @@ def read_integers(column: Column, pointer: str, problems: Problems) -> Numbers:
             return Numbers(_to_numpy(column.cast(pa.int64()), 0), _is_valid(column))
         column = column.to_pylist() if pa.types.is_integer(column.type) else _strangers(column)
     cells = _only(column, (int,), "a whole number", pointer, problems)
-    is_given = np.array([cell is not None for cell in cells], np.bool_)
-    clipped = [0 if cell is None else min(max(cell, _INT64.min), _INT64.max) for cell in cells]
-    return Numbers(np.array(clipped, np.int64), is_given)
+    if None in cells:
+        is_given = np.array([cell is not None for cell in cells], np.bool_)
+        cells = [0 if cell is None else cell for cell in cells]
+    else:
+        is_given = np.ones(len(cells), np.bool_)
+    try:
+        values = np.array(cells, np.int64)
+    except OverflowError:
+        values = np.array([min(max(cell, _LOWEST), _HIGHEST) for cell in cells], np.int64)
+    return Numbers(values, is_given)
 
 
 def read_times(column: Column, pointer: str, problems: Problems) -> Numbers:
@@ -122,7 +130,7 @@ def _microseconds(column: pa.Array) -> NDArray[np.int64]:
     if column.type.unit == "ns":
         return ticks // 1_000
     factor = {"us": 1, "ms": 1_000, "s": 1_000_000}[column.type.unit]
-    return np.clip(ticks, -(_INT64.max // factor), _INT64.max // factor) * factor
+    return np.clip(ticks, -(_HIGHEST // factor), _HIGHEST // factor) * factor
 
 
 def _is_valid(column: pa.Array) -> Bools:

@@ -4,13 +4,15 @@
     application/x-ndjson                  an object a line
     application/vnd.apache.arrow.stream   an Arrow IPC stream; columns by name
 
-Decoding costs 0.5 µs a ping as JSON array, 0.6 as NDJSON, 0.2 as columnar JSON, less as Arrow.
+Decoding costs 0.4 µs a ping as JSON array, 0.7 if a row of it has another field than a ping's or of another type, 0.6
+as NDJSON, 0.2 as columnar JSON, less as Arrow.
 """
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -50,8 +52,39 @@ def from_rows(rows: list[Any]) -> Sent:
     return _from_objects(rows, problems)
 
 
+class Row(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A ping on the wire with nothing out of the ordinary: as such it is decoded in half the time of a dict."""
+
+    device_id: str | None = None
+    fixed_at: str | None = None
+    fixed_at_us: int | None = None
+    lon: float | None = None
+    lat: float | None = None
+    accuracy_m: float | None = None
+    speed_mps: float | None = None
+    direction_deg: float | None = None
+    source: str | None = None
+
+
 def _from_json(body: bytes, row_limit: int) -> Sent:
     _refuse_many(body.count(b",") // _VALUES_A_ROW, row_limit)
+    try:
+        rows = _decode_rows(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return from_any_json(body, row_limit)
+    _refuse_many(len(rows), row_limit)
+    cells = {name: list(map(attrgetter(name), rows)) for name in FIELDS}
+    columns: dict[str, Column] = {name: column for name, column in cells.items() if _has_any(column)}
+    # The rows as they were sent are asked for only where one is rejected.
+    return Sent(columns, Problems(len(rows)), Counter(), lambda wanted: from_any_json(body, row_limit).raw(wanted))
+
+
+def _has_any(column: list[Any]) -> bool:
+    return any(cell is not None for cell in column)
+
+
+def from_any_json(body: bytes, row_limit: int) -> Sent:
+    """Read JSON of whatever kind. Raises BadBody or TooLarge."""
     decoded = _decode_json(body)
     if isinstance(decoded, dict):
         return _from_columns(decoded, row_limit)
@@ -126,16 +159,18 @@ def _from_arrow(body: bytes, row_limit: int) -> Sent:
 
 
 _decode_plain: Final = msgspec.json.Decoder().decode
+_decode_rows: Final = msgspec.json.Decoder(list[Row]).decode
 
 
 def _decode_json(text: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Decode JSON. Raises BadBody, saying where it stops being JSON."""
     try:
-        return _decode_plain(text)
-    except msgspec.ValidationError:
-        # It is JSON, with a number that no double holds. One such row must not refuse the others.
-        return json.loads(text, parse_int=_parse_int, parse_constant=_refuse_constant)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        try:
+            return _decode_plain(text)
+        except msgspec.ValidationError:
+            # So far it is JSON, with a number that no double holds. One such row must not refuse the others.
+            return json.loads(text, parse_int=_parse_int, parse_constant=_refuse_constant)
+    except (msgspec.DecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadBody(f"The body is not JSON: {error}.") from None
     except RecursionError:
         raise BadBody("The body is nested too deeply.") from None
