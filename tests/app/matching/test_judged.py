@@ -78,6 +78,14 @@ async def test_a_ping_before_that_makes_it_due_and_changes_what_it_should(world:
     assert await evidence(world) != before
 
 
+@pytest.mark.parametrize(("minute", "is_due"), [(END + FLANK - 0.5, True), (END + FLANK + 0.001, False)])
+async def test_the_last_ping_that_counts_is_the_last_before_which_another_one_does(
+    world: World, minute: float, is_due: bool
+) -> None:
+    device = await judged(world, *walk(END + FLANK))
+    assert await is_due_after(world, device, at(minute, 80.0 * (minute - 3))) is is_due
+
+
 async def test_without_enough_pings_after_the_window_every_one_makes_it_due(world: World) -> None:
     device = await judged(world, *walk(END + FLANK - 1))
     assert await is_due_after(world, device, at(END + 200, 9_000.0))
