@@ -1,9 +1,12 @@
 """The rule `presence`: what each position is worth, the way between two, who was elsewhere, who is there anyway."""
 
+from typing import NamedTuple
+
 import numpy as np
 
+from geo.jit import kernel
+from geo.wgs84 import distance_m
 from matcher import rounding
-from matcher.by_radius import inside_of
 from matcher.candidate import is_candidate
 from matcher.chance import Chance, Prior, chance, support
 from matcher.comparable import shifted_presence
@@ -36,13 +39,13 @@ from matcher.evidence import (
 )
 from matcher.fixes import Fixes, Floats, sigma_of_r95
 from matcher.jumps import Jumps, set_aside_jumps
-from matcher.near import distances_m, quality, rows_of
+from matcher.near import quality, rows_of
 from matcher.presence import NO_TIME_US, Presence, presence
 from matcher.profile import Profile
 from matcher.reach import Reach, reach
 from matcher.soundness import unsound_us
 from matcher.throughout import Lasting
-from matcher.trails import Longs
+from matcher.trails import E7_PER_DEGREE, Ints, Longs
 from matcher.verdict import PRESENT, coverage, verdict
 from matcher.visits import Visit, visits
 from matcher.window import Bridges, Place
@@ -53,20 +56,65 @@ def weigh_by_presence(context: Context, incident: Incident, profile: Profile) ->
 
     The history counts only where the verdict is PRESENT; where it is None then, `Evidence.history` says so.
     """
+    return _evidence(_look(context, incident, profile), context, incident, profile)
+
+
+def match_by_presence(context: Context, incident: Incident, profile: Profile) -> tuple[Evidence | None, bool]:
+    """Give the same where there is a match, else None for less than half of the cost; and whether it is a candidate."""
+    seen = _look(context, incident, profile)
+    is_match = seen.is_candidate and (bool(seen.stays) or seen.ever >= profile.telling.least_ever)
+    return _evidence(seen, context, incident, profile) if is_match else None, seen.is_candidate
+
+
+class _Seen(NamedTuple):
+    """What decides whether there is a match, and what the rest of the evidence is made of."""
+
+    pings: Pings  # all that count, but for history, and
+    to_us: int  # the last moment that does
+    place: Place
+    when: CrimeTime
+    kept: Fixes
+    aside: Fixes
+    jumps: Jumps
+    found: Presence
+    ever: float  # rounded
+    stays: list[Visit]
+    is_candidate: bool
+
+
+def _look(context: Context, incident: Incident, profile: Profile) -> _Seen:
     wanted, to_us = flanked(context.pings, incident, profile)
     pings, when = rows_of(context.pings, wanted), padded_window(incident, profile)
-    place, bridges, lasting = _place(incident, profile), _bridges(profile), lasting_of(incident, profile)
+    place, bridges = _place(incident, profile), _bridges(profile)
     kept, aside, jumps = set_aside_jumps(fixes_of(pings, context.fittings.contractor, profile), profile.max_speed_mps)
-    found = presence(kept, place, when, bridges, lasting)
-    covered = coverage(kept, found, when.start_us, when.end_us)
-    unsound = _unsound_us(context, pings, incident, profile, to_us)
+    found = presence(kept, place, when, bridges, lasting_of(incident, profile))
+    ever = ever_inside(kept, place, when, _loose(profile), found.highest)
+    return _Seen(
+        pings=pings,
+        to_us=to_us,
+        place=place,
+        when=when,
+        kept=kept,
+        aside=aside,
+        jumps=jumps,
+        found=found,
+        ever=rounding.probability(ever),
+        stays=visits(kept, place, when.start_us, when.end_us, bridges),
+        is_candidate=is_candidate(pings, incident, profile),
+    )
+
+
+def _evidence(seen: _Seen, context: Context, incident: Incident, profile: Profile) -> Evidence:
+    place, when, found = seen.place, seen.when, seen.found
+    covered = coverage(seen.kept, found, when.start_us, when.end_us)
+    unsound = _unsound_us(context, seen.pings, incident, profile, seen.to_us)
     reached = _rounded_reach(
-        reach(kept, aside, place, when.start_us, when.end_us, profile.max_speed_mps, unsound), profile
+        reach(seen.kept, seen.aside, place, when.start_us, when.end_us, profile.max_speed_mps, unsound), profile
     )
     said = verdict(found, covered, reached)
     history, ordinary = _ordinary(context, incident, profile, found) if said == PRESENT else (NOT_NEEDED, None)
-    stays = tuple(_rounded_stay(visit) for visit in visits(kept, place, when.start_us, when.end_us, bridges))
-    inside, away_m = _positions_inside(pings, kept, incident, profile)
+    stays = tuple(_rounded_stay(visit) for visit in seen.stays)
+    inside, away_m = _positions_inside(seen.pings, seen.kept, place, when)
     nearest = int(np.argmin(away_m)) if away_m.size else 0
     near = min(stays, key=lambda stay: stay.near_m, default=None)
     return Evidence(
@@ -89,16 +137,16 @@ def weigh_by_presence(context: Context, incident: Incident, profile: Profile) ->
         visits=len(stays),
         stays=stays,
         quality=quality(inside, context.fittings.contractor, profile),
-        inside=_inside(found, ever_inside(kept, place, when, _loose(profile), found.highest)),
+        inside=_inside(found, seen.ever),
         reach=reached,
         coverage=Covered(rounding.probability(covered.share), covered.fixes, rounding.seconds(covered.longest_gap_s)),
         events=_events_in(context, when),
-        jumps=_jumps_about(jumps, when),
+        jumps=_jumps_about(seen.jumps, when),
         conflicts=_count_in(context.conflicts_us, when),
         on_licence=_on_licence(context.licence_us, when),
         history=history,
         chance=ordinary,
-        is_candidate=is_candidate(pings, incident, profile),
+        is_candidate=seen.is_candidate,
     )
 
 
@@ -130,11 +178,11 @@ def lasting_of(incident: Incident, profile: Profile) -> Lasting:
 
 def _unsound_us(context: Context, pings: Pings, incident: Incident, profile: Profile, to_us: int) -> Longs:
     """Give when no tag vouched for the wearer, as far as the match depends on it."""
-    from_us = context_bounds(incident, profile).history_from_us
-    events = context.events
-    wanted = np.flatnonzero((events.at_us >= from_us) & (events.at_us <= to_us))
-    known = Events(events.at_us[wanted], tuple(events.kind[i] for i in wanted), events.fitting[wanted])
-    return unsound_us(context.fittings, known, pings.fixed_at_us, pings.fitting, from_us, to_us)
+    from_us, events = context_bounds(incident, profile).history_from_us, context.events
+    if events.kind:
+        wanted = np.flatnonzero((events.at_us >= from_us) & (events.at_us <= to_us))
+        events = Events(events.at_us[wanted], tuple(events.kind[i] for i in wanted), events.fitting[wanted])
+    return unsound_us(context.fittings, events, pings.fixed_at_us, pings.fitting, from_us, to_us)
 
 
 def ordinary_of(context: Context, incident: Incident, profile: Profile) -> tuple[str, Ordinary | None]:
@@ -175,22 +223,38 @@ def prior_of(incident: Incident, profile: Profile) -> Prior:
     return Prior(telling.ordinary_days, min(max(rate, telling.ordinary_rate), 1.0))
 
 
-def _positions_inside(pings: Pings, kept: Fixes, incident: Incident, profile: Profile) -> tuple[Pings, Floats]:
+def _positions_inside(pings: Pings, kept: Fixes, place: Place, when: CrimeTime) -> tuple[Pings, Floats]:
     """Give the positions inside that are gone by, one a moment, and how far each is off."""
-    inside = inside_of(pings, incident, profile)
-    at = np.searchsorted(kept.fixed_at_us, inside.fixed_at_us)
-    at = np.minimum(at, max(kept.fixed_at_us.size - 1, 0))
-    is_kept = (
-        (kept.fixed_at_us[at] == inside.fixed_at_us)
-        & (kept.lon_e7[at] == inside.lon_e7)
-        & (kept.lat_e7[at] == inside.lat_e7)
-        if inside.fixed_at_us.size
-        else np.zeros(0, np.bool_)
-    )
-    # Of two sources that give one position at one moment the first counts.
-    is_kept[1:] &= ~(is_kept[:-1] & (inside.fixed_at_us[1:] == inside.fixed_at_us[:-1]))
-    inside = rows_of(inside, np.flatnonzero(is_kept))
-    return inside, distances_m(inside.lon_e7, inside.lat_e7, incident.lon_deg, incident.lat_deg)
+    rows, away_m = _kept_inside(*pings[1:4], *kept[:3], place, when)
+    return rows_of(pings, rows), away_m
+
+
+@kernel
+def _kept_inside(
+    time_us: Longs,
+    lon_e7: Ints,
+    lat_e7: Ints,
+    kept_us: Longs,
+    kept_lon_e7: Ints,
+    kept_lat_e7: Ints,
+    place: Place,
+    when: CrimeTime,
+) -> tuple[Longs, Floats]:
+    first, end = int(np.searchsorted(time_us, when.start_us)), int(np.searchsorted(time_us, when.end_us, "right"))
+    rows, distances_m = np.empty(end - first, np.int64), np.empty(end - first)
+    n = fix = 0
+    for row in range(first, end):
+        away_m = distance_m(place.lon_deg, place.lat_deg, lon_e7[row] / E7_PER_DEGREE, lat_e7[row] / E7_PER_DEGREE)
+        while fix < kept_us.size and kept_us[fix] < time_us[row]:
+            fix += 1
+        if away_m > place.radius_m or fix == kept_us.size or kept_us[fix] != time_us[row]:
+            continue
+        # Of two sources that give one position at one moment the first counts.
+        is_told = n > 0 and time_us[rows[n - 1]] == time_us[row]
+        if kept_lon_e7[fix] == lon_e7[row] and kept_lat_e7[fix] == lat_e7[row] and not is_told:
+            rows[n], distances_m[n] = row, away_m
+            n += 1
+    return rows[:n].copy(), distances_m[:n].copy()
 
 
 def _inside(found: Presence, ever: float) -> Inside:

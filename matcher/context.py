@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from geo.jit import kernel
 from matcher.crime_time import CrimeTime, crime_time
 from matcher.fixes import Fixes, Floats, fixes_from_columns
 from matcher.mobility import WINDOW
@@ -221,21 +222,28 @@ def flanked(pings: Pings, incident: Incident, profile: Profile) -> tuple[slice, 
     Those in the padded window and those of the FLANK moments on either side.
     """
     bounds, when = context_bounds(incident, profile), padded_window(incident, profile)
-    time_us = pings.fixed_at_us
-    low, start, end, high = np.searchsorted(
-        time_us, (bounds.from_us, when.start_us, when.end_us + 1, bounds.to_us + 1)
-    ).tolist()
     if profile.rule != PRESENCE:
+        low, high = np.searchsorted(pings.fixed_at_us, (bounds.from_us, bounds.to_us + 1)).tolist()
         return slice(low, high), bounds.to_us
-    before_us, after_us = _moments(time_us[low:start]), _moments(time_us[end:high])
-    if before_us.size > FLANK:
-        low = int(np.searchsorted(time_us, before_us[-FLANK]))
-    if after_us.size < FLANK:
-        return slice(low, high), bounds.to_us
-    to_us = int(after_us[FLANK - 1])
-    return slice(low, int(np.searchsorted(time_us, to_us, "right"))), to_us
+    low, high, to_us = _flank(pings.fixed_at_us, bounds.from_us, when.start_us, when.end_us, bounds.to_us)
+    return slice(low, high), to_us
 
 
-def _moments(time_us: Longs) -> Longs:
-    """Give the different ones of sorted times."""
-    return time_us[np.append(True, time_us[1:] > time_us[:-1])] if time_us.size else time_us
+@kernel
+def _flank(time_us: Longs, from_us: int, start_us: int, end_us: int, to_us: int) -> tuple[int, int, int]:
+    """Give the first row and the row after the last, of sorted times, and the last moment."""
+    low = start = int(np.searchsorted(time_us, start_us))
+    moments = 0
+    while low > 0 and time_us[low - 1] >= from_us:
+        moments += low == start or time_us[low - 1] != time_us[low]
+        if moments > FLANK:
+            break
+        low -= 1
+    high = end = int(np.searchsorted(time_us, end_us, "right"))
+    moments = 0
+    while high < time_us.size and time_us[high] <= to_us:
+        moments += high == end or time_us[high] != time_us[high - 1]
+        if moments > FLANK:
+            break
+        high += 1
+    return low, high, int(time_us[high - 1]) if moments >= FLANK else to_us

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 # Moves when the same inputs give another answer; every match says by which it was made.
@@ -171,8 +171,7 @@ def ordinary_json(chance: Ordinary) -> dict[str, object]:
 
 
 def _object(whole: object) -> dict[str, object]:
-    assert is_dataclass(whole)
-    return {_json_name(field.name): _json_value(field.name, getattr(whole, field.name)) for field in fields(whole)}
+    return {shown: _json_value(name, getattr(whole, name)) for name, shown in _NAMES[type(whole)]}
 
 
 def _json_name(name: str) -> str:
@@ -181,15 +180,24 @@ def _json_name(name: str) -> str:
 
 
 def _json_value(name: str, value: object) -> object:
-    if is_dataclass(value):
-        return _object(value)
+    if isinstance(value, float):
+        return None if math.isinf(value) else value
+    if isinstance(value, int):
+        return _rfc_3339(value) if name.endswith("_us") else value
     if isinstance(value, tuple):
         return [_json_value(name, part) for part in value]
-    if name.endswith("_us") and isinstance(value, int):
-        return _rfc_3339(value)
-    return None if isinstance(value, float) and math.isinf(value) else value
+    return _object(value) if is_dataclass(value) else value
 
 
 def _rfc_3339(us: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    moment = _EPOCH + timedelta(microseconds=us)
+    return moment.isoformat(timespec="microseconds") + "Z"
+
+
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a time without a zone is written without one, and Z put after it
+
+# The name of each field of a structure, and what its JSON calls it.
+_NAMES: Final[dict[type[object], tuple[tuple[str, str], ...]]] = {
+    kind: tuple((field.name, _json_name(field.name)) for field in fields(kind))
+    for kind in (Stay, Inside, Reached, Covered, Quality, Event, Jump, Ordinary, Evidence)
+}

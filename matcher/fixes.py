@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from geo.jit import kernel
 from matcher.profile import LEVEL, SOURCES, UNKNOWN_R95_M
 from matcher.trails import Ints, Longs
 
@@ -60,7 +61,7 @@ def fixes_from_columns(
         raise ValueError(f"the columns of fixes differ in length: {lengths}")
     sigma = sigma_m(accuracy, made_by, level, unknown_r95_m)
     can_exclude = (made_by == GPS) & (accuracy > 0)
-    if np.any(time[1:] <= time[:-1]):
+    if not _is_rising(time):
         order = np.lexsort((lat, lon, ~can_exclude, sigma, time))
         order = order[np.append(True, time[order[1:]] > time[order[:-1]])]
         time, lon, lat, sigma, can_exclude = time[order], lon[order], lat[order], sigma[order], can_exclude[order]
@@ -81,13 +82,37 @@ def sigma_m(
     levels = np.asarray(level, np.float64)
     if not np.all((levels > 0) & (levels < 1)):
         raise ValueError(f"the level of an accuracy lies between 0 and 1, not {level!r}")
-    if unknown := set(np.unique(source).tolist()) - set(unknown_r95_m):
-        raise ValueError(f"unknown sources of fixes: {sorted(unknown)}")
-    radius = np.maximum(accuracy_cm / 100.0, LEAST_RADIUS_M) / np.sqrt(-2 * np.log1p(-levels))
-    by_source = np.zeros(max(unknown_r95_m) + 1)
+    by_source = np.full(max(unknown_r95_m) + 1, math.nan)
     for made_by, r95_m in unknown_r95_m.items():
         by_source[made_by] = sigma_of_r95(r95_m)
-    return np.where(accuracy_cm > 0, radius, by_source[source])
+    sigma = np.empty(accuracy_cm.size)
+    if not _put_sigmas(accuracy_cm, source, np.atleast_1d(np.sqrt(-2 * np.log1p(-levels))), by_source, sigma):
+        raise ValueError(f"unknown sources of fixes: {sorted(set(source.tolist()) - set(unknown_r95_m))}")
+    return sigma
+
+
+@kernel
+def _put_sigmas(accuracy_cm: Longs, source: Longs, radius_per_sigma: Floats, by_source: Floats, sigma: Floats) -> bool:
+    """Fill in each error; radius_per_sigma has one number, or one for each fix. False where a source is unknown."""
+    unknown = 0
+    for i in range(sigma.size):
+        if not 0 <= source[i] < by_source.size or math.isnan(by_source[source[i]]):
+            unknown += 1
+        elif accuracy_cm[i] > 0:
+            per_sigma = radius_per_sigma[i if radius_per_sigma.size > 1 else 0]
+            sigma[i] = max(accuracy_cm[i] / 100.0, LEAST_RADIUS_M) / per_sigma
+        else:
+            sigma[i] = by_source[source[i]]
+    return unknown == 0
+
+
+@kernel
+def _is_rising(time_us: Longs) -> bool:
+    """Say whether each time is later than the one before."""
+    steps_back = 0
+    for i in range(1, time_us.size):
+        steps_back += time_us[i] <= time_us[i - 1]
+    return steps_back == 0
 
 
 def sigma_of_r95(r95_m: float) -> float:

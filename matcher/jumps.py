@@ -28,6 +28,10 @@ class Jumps(NamedTuple):
     speed_mps: Floats  # (J,) that getting from the one to the first that was set aside, or to the other, would take
 
 
+_NONE: Final = np.empty(0, np.int64)
+NO_JUMPS: Final = Jumps(_NONE, _NONE, _NONE, np.empty(0))
+
+
 def set_aside_jumps(fixes: Fixes, max_speed_mps: float) -> tuple[Fixes, Fixes, Jumps]:
     """Part the fixes of a wearer into those to go by and those set aside, and list the jumps.
 
@@ -39,9 +43,11 @@ def set_aside_jumps(fixes: Fixes, max_speed_mps: float) -> tuple[Fixes, Fixes, J
     """
     kept = np.ones(fixes.fixed_at_us.size, np.bool_)
     before, after, speed = find_jumps(fixes.fixed_at_us, fixes.lon_e7, fixes.lat_e7, fixes.sigma_m, max_speed_mps, kept)
+    if not before.size:
+        return fixes, _rows(fixes, slice(0, 0)), NO_JUMPS
     jumps = Jumps(fixes.fixed_at_us[before], fixes.fixed_at_us[after], after - before - 1, speed)
     if kept.all():
-        return fixes, _rows(fixes, ~kept), jumps
+        return fixes, _rows(fixes, slice(0, 0)), jumps
     return _rows(fixes, kept), _rows(fixes, ~kept), jumps
 
 
@@ -106,5 +112,5 @@ def find_jumps(
     return before[:jumps].copy(), after[:jumps].copy(), speed[:jumps].copy()
 
 
-def _rows(fixes: Fixes, wanted: Flags) -> Fixes:
+def _rows(fixes: Fixes, wanted: Flags | slice) -> Fixes:
     return Fixes._make(column[wanted] for column in fixes)

@@ -35,10 +35,11 @@ def quality(inside: Pings, contractors: tuple[str, ...], profile: Profile) -> Qu
     """Say of what quality positions are."""
     if inside.fixed_at_us.size == 0:
         return Quality(median_r95_m=None, unknown_accuracy=0, by_source={})
-    codes, counts = np.unique(inside.source, return_counts=True)
-    sigma_m = fixes_of(inside, contractors, profile).sigma_m
+    sigma_m = np.sort(fixes_of(inside, contractors, profile).sigma_m)
+    half = sigma_m.size // 2
+    counts = np.bincount(inside.source).tolist()
     return Quality(
-        median_r95_m=rounding.metres(float(np.median(sigma_m)) * _R95_PER_SIGMA),
+        median_r95_m=rounding.metres(float(sigma_m[half] + sigma_m[~half]) / 2 * _R95_PER_SIGMA),
         unknown_accuracy=int((inside.accuracy_cm <= 0).sum()),
-        by_source={_SOURCE_OF[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)},
+        by_source={_SOURCE_OF[code]: count for code, count in enumerate(counts) if count},
     )

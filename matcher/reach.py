@@ -48,24 +48,15 @@ def reach(
     """
     if to_us < from_us:
         raise ValueError(f"the window ends before it starts, by {from_us - to_us} us")
-    first, end = _flanked(fixes, from_us, to_us)
-    used = first + np.flatnonzero(fixes.can_exclude[first:end])
-    time_us = fixes.fixed_at_us[used]
-    at_s = (time_us - from_us) / 1e6
-    length_s = (to_us - from_us) / 1e6
-    gap_m = _gaps_m(fixes.lon_e7, fixes.lat_e7, fixes.sigma_m, used, place)
-    is_jump_after = _jumps_after(fixes.lon_e7, fixes.lat_e7, fixes.sigma_m, used, at_s, max_speed_mps)
-    needed_mps = _needed_mps(at_s, gap_m, is_jump_after, length_s)
+    needed_mps, longest_stay_s, rests_from_us, rests_to_us = _reach(*fixes, place, from_us, to_us, max_speed_mps)
     if _is_placed_inside(set_aside, place, from_us, to_us):
         needed_mps = 0.0
-    rests_from_us = min(int(time_us[0]), from_us) if used.size else from_us
-    rests_to_us = max(int(time_us[-1]), to_us) if used.size else to_us
     unsound = (unsound_us[:, 0] <= rests_to_us) & (unsound_us[:, 1] >= rests_from_us)
     return Reach(
         is_excluded=needed_mps > max_speed_mps,
         is_sound=not unsound.any(),
         needed_mps=needed_mps,
-        longest_stay_s=_longest_stay_s(at_s, gap_m, is_jump_after, length_s, max_speed_mps),
+        longest_stay_s=longest_stay_s,
         rests_from_us=rests_from_us,
         rests_to_us=rests_to_us,
     )
@@ -75,10 +66,33 @@ def reach(
 _FLANK: Final = 2
 
 
-def _flanked(fixes: Fixes, from_us: int, to_us: int) -> tuple[int, int]:
-    """Give the rows that hold the fixes in the window and two on either side that can exclude."""
-    first, end = np.searchsorted(fixes.fixed_at_us, (from_us, to_us + 1)).tolist()
-    return _step_back(fixes.can_exclude, first), _step_on(fixes.can_exclude, end)
+@kernel
+def _reach(
+    time_us: Longs,
+    lon_e7: Ints,
+    lat_e7: Ints,
+    sigma_m: Floats,
+    can_exclude: Flags,
+    place: Place,
+    from_us: int,
+    to_us: int,
+    max_speed_mps: float,
+) -> tuple[float, float, int, int]:
+    """Give speed needed and longest stay, and from when to when that rests on fixes."""
+    # The fixes in the window and two on either side that can exclude.
+    first = _step_back(can_exclude, int(np.searchsorted(time_us, from_us)))
+    end = _step_on(can_exclude, int(np.searchsorted(time_us, to_us, "right")))
+    used = first + np.flatnonzero(can_exclude[first:end])
+    at_s = (time_us[used] - from_us) / 1e6
+    length_s = (to_us - from_us) / 1e6
+    gap_m = _gaps_m(lon_e7, lat_e7, sigma_m, used, place)
+    is_jump_after = _jumps_after(lon_e7, lat_e7, sigma_m, used, at_s, max_speed_mps)
+    return (
+        _needed_mps(at_s, gap_m, is_jump_after, length_s),
+        _longest_stay_s(at_s, gap_m, is_jump_after, length_s, max_speed_mps),
+        min(time_us[used[0]], from_us) if used.size else from_us,
+        max(time_us[used[-1]], to_us) if used.size else to_us,
+    )
 
 
 @kernel
@@ -133,6 +147,8 @@ def _jumps_after(lon_e7: Ints, lat_e7: Ints, sigma_m: Floats, used: Longs, at_s:
 
 def _is_placed_inside(set_aside: Fixes, place: Place, from_us: int, to_us: int) -> bool:
     """Say whether a fix that was set aside may lie in the circle, within the window."""
+    if not set_aside.fixed_at_us.size:
+        return False
     within = (set_aside.fixed_at_us >= from_us) & (set_aside.fixed_at_us <= to_us) & set_aside.can_exclude
     used = np.flatnonzero(within)
     return bool(np.any(_gaps_m(set_aside.lon_e7, set_aside.lat_e7, set_aside.sigma_m, used, place) == 0))

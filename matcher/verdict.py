@@ -4,10 +4,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from geo.jit import kernel
 from matcher import rounding
 from matcher.evidence import Reached
 from matcher.fixes import Fixes
 from matcher.presence import Presence
+from matcher.trails import Longs
 
 PRESENT: Final = "present"
 POSSIBLE: Final = "possible"
@@ -36,14 +38,24 @@ def coverage(fixes: Fixes, found: Presence, from_us: int, to_us: int) -> Coverag
     """
     if to_us < from_us:
         raise ValueError(f"the window ends before it starts, by {from_us - to_us} us")
-    first, end = np.searchsorted(fixes.fixed_at_us, (from_us, to_us + 1)).tolist()
-    moments_us = np.concatenate(([from_us], fixes.fixed_at_us[first:end], [to_us]))
+    count, longest_us = _longest_gap(fixes.fixed_at_us, from_us, to_us)
     length_s = (to_us - from_us) / 1e6
     return Coverage(
-        fixes=end - first,
-        share=min(found.covered_s / length_s, 1.0) if length_s > 0 else float(end > first),
-        longest_gap_s=float(np.diff(moments_us).max()) / 1e6,
+        fixes=count,
+        share=min(found.covered_s / length_s, 1.0) if length_s > 0 else float(count > 0),
+        longest_gap_s=longest_us / 1e6,
     )
+
+
+@kernel
+def _longest_gap(time_us: Longs, from_us: int, to_us: int) -> tuple[int, int]:
+    """Give how many of sorted times lie between two others, and the longest way from any of these to the next."""
+    first, end = int(np.searchsorted(time_us, from_us)), int(np.searchsorted(time_us, to_us, "right"))
+    before_us, longest_us = from_us, 0
+    for row in range(first, end):
+        longest_us = max(longest_us, time_us[row] - before_us)
+        before_us = time_us[row]
+    return end - first, max(longest_us, to_us - before_us)
 
 
 def verdict(found: Presence, covered: Coverage, reached: Reached) -> str:

@@ -1,10 +1,11 @@
 """What one wearer's trail is worth for one incident: the one call, by whatever rule the profile has."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from matcher.by_overlap import weigh_by_overlap
-from matcher.by_presence import ordinary_of, weigh_by_presence
+from matcher.by_presence import match_by_presence, ordinary_of, weigh_by_presence
 from matcher.by_radius import weigh_by_radius
 from matcher.context import Context, Incident
 from matcher.evidence import NOT_NEEDED, TOO_LITTLE, Evidence, Ordinary
@@ -14,16 +15,39 @@ from matcher.verdict import PRESENT
 _RULES: Final = {RADIUS: weigh_by_radius, OVERLAP: weigh_by_overlap, PRESENCE: weigh_by_presence}
 
 
-def evaluate(context: Context, incident: Incident, profile: Profile) -> Evidence | None:
-    """Weigh what is known of one wearer and one incident; None where it is no match.
+class Judged(NamedTuple):
+    """What becomes of a wearer and an incident."""
+
+    evidence: Evidence | None  # None where it is no match
+    is_candidate: bool  # the join finds the pair, match or none
+
+
+def judge(context: Context, incident: Incident, profile: Profile) -> Judged:
+    """Weigh what is known of one wearer and one incident, but only as far as needed where it is no match.
 
     A pure function of its arguments, and of what lies within `context_bounds` alone. Where the evidence
-    `needs_history` and the context has none, read what `history_stretches` names and evaluate again.
+    `needs_history` and the context has none, read what `history_stretches` names and go on with `with_history`.
 
     Raises ValueError if the profile has no circle for the offence, or something in the context is out of range.
     """
+    if profile.rule == PRESENCE:
+        return Judged(*match_by_presence(context, incident, profile))
     evidence = weigh(context, incident, profile)
-    return evidence if is_match(evidence, profile) else None
+    return Judged(evidence if is_match(evidence, profile) else None, evidence.is_candidate)
+
+
+def evaluate(context: Context, incident: Incident, profile: Profile) -> Evidence | None:
+    """Give the evidence of `judge` alone."""
+    return judge(context, incident, profile).evidence
+
+
+def with_history(evidence: Evidence, context: Context, incident: Incident, profile: Profile) -> Evidence:
+    """Give what `weigh` gives for this context, of evidence that `needs_history` of the same context without it.
+
+    Cost: that of `chance_of`.
+    """
+    history, chance = chance_of(context, incident, profile)
+    return replace(evidence, history=history, chance=chance)
 
 
 def weigh(context: Context, incident: Incident, profile: Profile) -> Evidence:

@@ -8,12 +8,12 @@ import numpy as np
 from geo.jit import kernel
 from geo.plane import place_in, plane_at
 from geo.wgs84 import RADIANS_PER_DEGREE, offset_m, shorter_way_deg
-from matcher.bridge import Bridge
+from matcher.bridge import Bridge, certainty, near_parts
 from matcher.circle import CERTAIN, inside_probability
 from matcher.crime_time import CrimeTime
 from matcher.fixes import Floats
 from matcher.jumps import is_jump
-from matcher.mobility import WINDOW, left_out, likeliest_mobility
+from matcher.mobility import WINDOW, left_out, likeliest_mobility, most_likeliest
 from matcher.trails import E7_PER_DEGREE, Ints, Longs
 
 
@@ -159,23 +159,50 @@ def bridge_after(table: Floats, row: int, place: Place, bridges: Bridges) -> Bri
     A window about a stop of some minutes holds more of the ways to it than of the stop. Whoever ends a stretch where
     they began it has hardly wandered meanwhile: two axes of pure wandering come to 2·T·D, the errors of both fixes to
     2·(σ₁² + σ₂²), which is left in, so that the bound is never nothing (docs/decisions/0012).
+
+    Of a bridge that would be nowhere in the circle with more mobility than it has, that wider one is given: seeking the
+    likeliest is what takes long.
     """
+    least, most = float(bridges.least_mobility_m2ps), float(bridges.most_mobility_m2ps)
+    led_m2ps = _led_m2ps(table, row, place)
+    if led_m2ps <= least:
+        return _bridge(table, row, place, least)
+    wider = _bridge(table, row, place, min(led_m2ps, most))
+    if certainty(wider) == 0:
+        return wider
+    turns = _turns_about(table, row, place, bridges)
+    if _is_turned(turns):
+        wider = _bridge(table, row, place, max(min(most_likeliest(turns, least, most), led_m2ps), least))
+        if certainty(wider) == 0:
+            return wider
+    return _bridge(table, row, place, max(min(_fitted_m2ps(table, row, turns, bridges), led_m2ps), least))
+
+
+@kernel
+def _led_m2ps(table: Floats, row: int, place: Place) -> float:
+    """Give the mobility that leads as far as a stretch does."""
     _locate(table, row, place)
     _locate(table, row + 1, place)
     x_m, y_m = table[row + 1, X_M] - table[row, X_M], table[row + 1, Y_M] - table[row, Y_M]
     square_m2 = x_m * x_m + y_m * y_m
     square_m2 += 2 * (table[row, SIGMA_M] * table[row, SIGMA_M] + table[row + 1, SIGMA_M] * table[row + 1, SIGMA_M])
-    led_m2ps = square_m2 / (2 * (table[row + 1, AT_S] - table[row, AT_S]))
-    if led_m2ps <= bridges.least_mobility_m2ps:
-        return _bridge(table, row, place, float(bridges.least_mobility_m2ps))
-    fitted = _fitted_m2ps(table, row, place, bridges)
-    return _bridge(table, row, place, max(min(fitted, led_m2ps), bridges.least_mobility_m2ps))
+    return float(square_m2 / (2 * (table[row + 1, AT_S] - table[row, AT_S])))
 
 
 @kernel
 def loose_bridge_after(table: Floats, row: int, place: Place, bridges: Bridges) -> Bridge:
-    """Build the bridge without that bound: who went there and back between two fixes is not lost."""
-    return _bridge(table, row, place, _fitted_m2ps(table, row, place, bridges))
+    """Build the bridge without that bound: who went there and back between two fixes is not lost.
+
+    Where no part of it would be near with more mobility than it has, that wider one is given.
+    """
+    turns = _turns_about(table, row, place, bridges)
+    if _is_turned(turns):
+        most_m2ps = most_likeliest(turns, float(bridges.least_mobility_m2ps), float(bridges.most_mobility_m2ps))
+        wider = _bridge(table, row, place, most_m2ps)
+        start, end = near_parts(wider)
+        if start >= end:
+            return wider
+    return _bridge(table, row, place, _fitted_m2ps(table, row, turns, bridges))
 
 
 @kernel
@@ -195,19 +222,32 @@ def _bridge(table: Floats, row: int, place: Place, mobility_m2ps: float) -> Brid
 
 
 @kernel
-def _fitted_m2ps(table: Floats, row: int, place: Place, bridges: Bridges) -> float:
-    """Give the likeliest mobility about a stretch; where no three fixes are joined, its own length as wandering."""
+def _turns_about(table: Floats, row: int, place: Place, bridges: Bridges) -> Floats:
+    """Give what leaving out tells of the fixes about a stretch, whose own two are located."""
     _locate(table, row, place)
     _locate(table, row + 1, place)
     first, end = max(row - WINDOW + 1, 1), min(row + WINDOW + 1, table.shape[0] - 1)
-    turned_s = 0.0
     for other in range(first, end):
         if math.isnan(table[other, _TURN]):
             _leave_out(table, other, place, bridges)
-        turned_s += table[other, _TURN]
-    least, most = bridges.least_mobility_m2ps, bridges.most_mobility_m2ps
-    if turned_s > 0:
-        return likeliest_mobility(table[first:end, _TURN:], least, most)
+    return table[first:end, _TURN:]
+
+
+@kernel
+def _is_turned(turns: Floats) -> bool:
+    """Say whether any three fixes are joined."""
+    seconds = 0.0
+    for k in range(turns.shape[0]):
+        seconds += turns[k, 0]
+    return seconds > 0
+
+
+@kernel
+def _fitted_m2ps(table: Floats, row: int, turns: Floats, bridges: Bridges) -> float:
+    """Give the likeliest mobility about a stretch; where no three fixes are joined, its own length as wandering."""
+    least, most = float(bridges.least_mobility_m2ps), float(bridges.most_mobility_m2ps)
+    if _is_turned(turns):
+        return likeliest_mobility(turns, least, most)
     x_m, y_m = table[row + 1, X_M] - table[row, X_M], table[row + 1, Y_M] - table[row, Y_M]
     seconds = table[row + 1, AT_S] - table[row, AT_S]
     return float(min(max((x_m * x_m + y_m * y_m) / (2 * seconds), least), most))

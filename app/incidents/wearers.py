@@ -21,13 +21,13 @@ from app.matching.context import Case, Pair, pieces_of, read_cases, read_context
 from app.matching.open_incidents import incident_of
 from app.matching.positions import Span
 from app.matching.profiles import find_profiles
-from app.matching.weighing import Weighed, weigh_all
 from app.times import to_datetime
 from app.trails.store import probe_by_key
 from matcher.context import Context, padded_window
 from matcher.crime_time import CrimeTime
+from matcher.evidence import Evidence
 from matcher.near import distances_m
-from matcher.weigh import is_match
+from matcher.weigh import is_match, weigh
 
 # Who was further off in all the hours that the window touches is left out. Whole hours, because trails are packed so.
 NEAR_M: Final = 50_000.0
@@ -154,8 +154,7 @@ async def _weigh(connection: Connection, pairs: list[Pair]) -> list[WearerVerdic
 
 def _verdicts(cases: Sequence[Case], contexts: Sequence[Context]) -> list[WearerVerdict]:
     near = [one for one in zip(cases, contexts, strict=True) if _is_near_or_unseen(*one)]
-    weighed = weigh_all([case for case, _ in near], [context for _, context in near])
-    return [_verdict(each) for each in weighed]
+    return [_verdict(case, weigh(context, case.incident, case.profile.profile)) for case, context in near]
 
 
 def _is_near_or_unseen(case: Case, context: Context) -> bool:
@@ -168,10 +167,7 @@ def _is_near_or_unseen(case: Case, context: Context) -> bool:
     return bool(distances_m(pings.lon_e7[inside], pings.lat_e7[inside], *place).min() <= NEAR_M)
 
 
-def _verdict(weighed: Weighed) -> WearerVerdict:
-    case, evidence = weighed.case, weighed.evidence
-    if evidence is None:
-        raise RuntimeError(f"a wearer could not be weighed: {weighed.error}")
+def _verdict(case: Case, evidence: Evidence) -> WearerVerdict:
     is_matched = is_match(evidence, case.profile.profile)
     return WearerVerdict.of(
         case.pair.wearer_id,

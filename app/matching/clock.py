@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ def clock_for(from_us: int, to_us: int) -> Callable[[int], str]:
     return tell
 
 
+@lru_cache(maxsize=4096)
 def comparable_days(start_us: int, end_us: int, days: int) -> Longs:
     """Give by how much a stretch of time is moved to each of so many days before it, (S,) microseconds, each under 0.
 
@@ -32,8 +34,11 @@ def comparable_days(start_us: int, end_us: int, days: int) -> Longs:
     stretch would still reach into itself is left out. Rising.
     """
     start = _local(start_us)
+    # The same for all wearers near one crime.
     moved = [to_us(start - timedelta(days=day)) - start_us for day in range(days, 0, -1)]
-    return np.array([shift_us for shift_us in moved if end_us + shift_us <= start_us], np.int64)
+    shifts_us = np.array([shift_us for shift_us in moved if end_us + shift_us <= start_us], np.int64)
+    shifts_us.flags.writeable = False
+    return shifts_us
 
 
 def _local(us: int) -> datetime:

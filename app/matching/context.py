@@ -251,7 +251,8 @@ def _near(case: Case) -> Span:
 def _beyond(case: Case, near: Span, found: Positions) -> list[Span]:
     """Give what else has to be read on the sides of a window where too few fixes were found."""
     when = padded_window(case.incident, case.profile.profile)
-    moments_us = np.unique(found.fixed_at_us)
+    times_us = np.sort(found.fixed_at_us)
+    moments_us = times_us[np.append(True, times_us[1:] > times_us[:-1])] if times_us.size else times_us
     spans = list[Span]()
     if near.from_us > case.bounds.from_us and np.count_nonzero(moments_us < when.start_us) < FLANK:
         spans.append(Span(case.bounds.from_us, near.from_us - 1))
@@ -265,7 +266,7 @@ def history_pieces_of(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
     part_us, piece = 0, list[Case]()
     for case in cases:
         spans = history_spans(case)
-        length_us = sum(span.to_us - span.from_us for span in spans)
+        length_us = int((spans[:, 1] - spans[:, 0]).sum())
         if piece and part_us + length_us > PART_US:
             yield piece
             part_us, piece = 0, []
@@ -284,10 +285,9 @@ async def read_histories(connection: Connection, cases: Sequence[Case]) -> list[
     ]
 
 
-def history_spans(case: Case) -> list[Span]:
-    """Give the stretches of time that a case's history is read for."""
-    stretches = history_stretches(case.incident, case.profile.profile, _shifts_us(case))
-    return [Span(from_us, to_us) for from_us, to_us in stretches.tolist()]
+def history_spans(case: Case) -> Longs:
+    """Give the stretches of time that a case's history is read for, (S, 2)."""
+    return history_stretches(case.incident, case.profile.profile, _shifts_us(case))
 
 
 def _shifts_us(case: Case) -> Longs:

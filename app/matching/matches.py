@@ -16,7 +16,7 @@ from app.matching.weighing import Weighed
 from app.times import to_datetime
 from matcher.evidence import Evidence
 from matcher.sentence import sentences
-from matcher.weigh import is_alerted, is_match
+from matcher.weigh import is_alerted
 
 
 class Found(NamedTuple):
@@ -39,16 +39,9 @@ class Outcome(NamedTuple):
     @classmethod
     def of_weighed(cls, weighed: Weighed, causes: tuple[str, ...]) -> "Outcome":
         """Decide what the evidence comes to."""
-        evidence, profile = weighed.evidence, weighed.case.profile.profile
-        assert evidence is not None
-        found = _found(evidence) if is_match(evidence, profile) else None
-        return cls(
-            weighed.case,
-            found,
-            weighed.pings if evidence.is_candidate else None,
-            found is not None and is_alerted(evidence, profile),
-            causes,
-        )
+        evidence = weighed.evidence
+        found = None if evidence is None else _found(evidence)
+        return cls(weighed.case, found, weighed.pings, is_alerted(evidence, weighed.case.profile.profile), causes)
 
     @classmethod
     def of_withdrawn(cls, case: Case, causes: tuple[str, ...]) -> "Outcome":

@@ -1,7 +1,7 @@
 """Positions of wearers in stretches of time: what their tags reported while they had them on."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from app.matching.stretches import merged
 from app.trails.reading import Found
 from app.trails.store import Stretches, read_fixes
 from matcher.context import Fittings, Pings, pings_from_columns
-from matcher.trails import Longs
+from matcher.cut import Parts, cut_out, parts_within
+from matcher.trails import Ints, Longs
 
 
 class Fitted(NamedTuple):
@@ -30,16 +31,16 @@ class Span(NamedTuple):
 class Positions(NamedTuple):
     """N positions of one wearer in any order: columns as `pings_from_columns` takes them."""
 
-    fitting: Longs  # (N,)
+    fitting: Ints  # (N,)
     fixed_at_us: Longs  # (N,)
-    source: Longs  # (N,)
-    lon_e7: Longs  # (N,)
-    lat_e7: Longs  # (N,)
-    accuracy_cm: Longs  # (N,)
+    source: Ints  # (N,)
+    lon_e7: Ints  # (N,)
+    lat_e7: Ints  # (N,)
+    accuracy_cm: Ints  # (N,)
 
     def with_more(self, more: "Positions") -> "Positions":
         """Give these and others."""
-        return Positions(*(np.concatenate(columns) for columns in zip(self, more, strict=True)))
+        return Positions(*(np.concatenate((getattr(self, name), getattr(more, name))) for name in self._fields))
 
     def pings(self) -> Pings:
         """Give them as the evidence takes them."""
@@ -48,68 +49,41 @@ class Positions(NamedTuple):
         )
 
 
-NOTHING: Final = Positions(*(np.empty(0, np.int64) for _ in Positions._fields))
-
-
 async def read_positions(
-    connection: Connection, fitted: Sequence[Fitted], spans: Sequence[Sequence[Span]]
+    connection: Connection, fitted: Sequence[Fitted], spans: Sequence[Sequence[Span] | Longs]
 ) -> list[Positions]:
     """Read each wearer's positions in each of their stretches of time, which do not overlap; in one statement.
 
     What several of them look at is read once.
     """
-    parts = [list(_parts(*one)) for one in zip(fitted, spans, strict=True)]
-    stretches = _stretches([part for each in parts for part in each])
-    stored = _Stored(await read_fixes(connection, merged(stretches)))
-    return [stored.cut(each) for each in parts]
+    parts = parts_of(fitted, spans)
+    stretches = merged(Stretches(parts.device_id.astype(np.int32), parts.from_us, parts.to_us))
+    return cut_all(await read_fixes(connection, stretches), parts)
 
 
-class _Part(NamedTuple):
-    """What of one fitting lies in one stretch."""
-
-    fitting: int
-    device_id: int
-    span: Span
-
-
-def _parts(fitted: Fitted, spans: Sequence[Span]) -> Iterator[_Part]:
-    columns = (fitted.device_id, fitted.fittings.from_us, fitted.fittings.to_us)
-    for fitting, (device_id, from_us, to_us_) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
-        for span in spans:
-            part = Span(max(from_us, span.from_us), min(to_us_, span.to_us))
-            if part.from_us <= part.to_us:
-                yield _Part(fitting, device_id, part)
-
-
-def _stretches(parts: list[_Part]) -> Stretches:
-    return Stretches(
-        np.array([part.device_id for part in parts], np.int32),
-        np.array([part.span.from_us for part in parts], np.int64),
-        np.array([part.span.to_us for part in parts], np.int64),
+def parts_of(fitted: Sequence[Fitted], spans: Sequence[Sequence[Span] | Longs]) -> Parts:
+    """Give what of each wearer's fittings lies in that wearer's stretches of time."""
+    stretches = [np.asarray(of_wearer, np.int64).reshape(-1, 2) for of_wearer in spans]
+    return parts_within(
+        _starts([one.device_id.size for one in fitted]),
+        _one_after_the_other([one.device_id for one in fitted]),
+        _one_after_the_other([one.fittings.from_us for one in fitted]),
+        _one_after_the_other([one.fittings.to_us for one in fitted]),
+        _starts([len(of_wearer) for of_wearer in stretches]),
+        np.concatenate([np.empty((0, 2), np.int64), *stretches]),
     )
 
 
-class _Stored:
-    """Positions as they were read, to be cut by device and time."""
+def cut_all(found: Found, parts: Parts) -> list[Positions]:
+    """Give each wearer's positions of what was read."""
+    # Some answers come with their columns side by side, for which every kernel would be compiled anew, for seconds.
+    values = np.ascontiguousarray(found.values)
+    return [Positions(*cut_out(found.device_id, values, parts, wearer)) for wearer in range(parts.starts.size - 1)]
 
-    def __init__(self, found: Found) -> None:
-        self._values = found.values
-        devices, starts, sizes = np.unique(found.device_id, return_index=True, return_counts=True)
-        ends = (starts + sizes).tolist()
-        self._rows = dict(zip(devices.tolist(), zip(starts.tolist(), ends, strict=True), strict=True))
 
-    def cut(self, parts: list[_Part]) -> Positions:
-        """Give what lies in these parts."""
-        slices = [self._slice(part) for part in parts]
-        if not slices:
-            return NOTHING
-        rows = np.concatenate([np.arange(each.start, each.stop) for each in slices])
-        fitting = np.repeat([part.fitting for part in parts], [each.stop - each.start for each in slices])
-        # Not by `[:, rows]`, whose columns are strided: for those every kernel would be compiled anew, for seconds.
-        return Positions(fitting, *np.take(self._values, rows, axis=1))
+def _starts(sizes: list[int]) -> Longs:
+    return np.concatenate(([0], np.cumsum(np.array(sizes, np.int64))))
 
-    def _slice(self, part: _Part) -> slice:
-        start, end = self._rows.get(part.device_id, (0, 0))
-        times_us = self._values[0, start:end]
-        first, last = np.searchsorted(times_us, (part.span.from_us, part.span.to_us + 1)).tolist()
-        return slice(start + first, start + last)
+
+def _one_after_the_other(columns: list[Longs]) -> Longs:
+    return np.concatenate([np.empty(0, np.int64), *columns])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.mobility import left_out, likeliest_mobility
+from matcher.mobility import left_out, likeliest_mobility, most_likeliest
 from tests import naive_evidence
 
 turns = st.lists(st.tuples(st.floats(1, 150), st.floats(2, 5000), st.floats(0, 1e6)), min_size=1, max_size=8)
@@ -18,6 +18,20 @@ def test_a_little_more_or_less_mobility_makes_the_fixes_no_likelier(rows: list[t
     for other in (found * 1.001, found / 1.001):
         if 1 <= other <= 2500:
             assert here >= naive_evidence.log_likelihood(rows, other) - 1e-9
+
+
+@given(turns)
+def test_the_likeliest_mobility_is_at_most_its_bound(rows: list[tuple[float, float, float]]) -> None:
+    bound = most_likeliest(np.array(rows), 1.0, 2500.0)
+    assert likeliest_mobility(np.array(rows), 1.0, 2500.0) <= bound <= 2500
+
+
+def test_the_bound_of_fixes_that_agree_is_what_is_likeliest() -> None:
+    # Each alone is likeliest at (2000/2 − 100)/30.
+    assert most_likeliest(np.array([[30.0, 100.0, 2000.0]] * 4 + [[0.0, 0.0, 9e9]]), 1.0, 2500.0) == pytest.approx(
+        30, rel=2e-3
+    )
+    assert most_likeliest(np.zeros((3, 3)), 1.0, 2500.0) == 1
 
 
 def test_no_other_mobility_makes_the_fixes_of_a_walk_likelier() -> None:

@@ -9,7 +9,7 @@ import pytest
 from matcher.context import FLANK, History, Incident, context_bounds, fixes_of, history_stretches, needs_to_us
 from matcher.evidence import NOT_NEEDED, NOT_READ, TOO_LITTLE, WEIGHED
 from matcher.profile import BUILT_IN, MOJ_COMPATIBLE, RADIUS_100M, STANDARD, Profile
-from matcher.weigh import evaluate, evaluate_many, is_alerted, is_match, weigh
+from matcher.weigh import evaluate, evaluate_many, is_alerted, is_match, judge, weigh, with_history
 from tests.matcher.cases import (
     CRIME_US,
     DAY_US,
@@ -322,6 +322,27 @@ def test_comparable_days_lie_before_the_crime_and_not_too_far_back() -> None:
     stretches = history_stretches(crime(), STANDARD, -DAY_US * np.arange(1, 91))
     assert stretches[0, 0] >= bounds.history_from_us
     assert np.all(stretches[1:, 0] > stretches[:-1, 1])
+
+
+@PROFILES
+def test_a_pair_is_judged_as_it_is_weighed(profile: Profile) -> None:
+    candidates = list[bool]()
+    for away_m in (0, 60, 75, 90, 120, 200, 340, 360, 3000):
+        rows: list[Row] = [(60.0 * i, away_m, 0.0, 15.0, 1) for i in range(-20, 60)]
+        weighed, judged = weigh(context(rows), crime(), profile), judge(context(rows), crime(), profile)
+        assert judged.evidence == (weighed if is_match(weighed, profile) else None)
+        assert judged.is_candidate == weighed.is_candidate
+        candidates.append(judged.is_candidate and judged.evidence is None)
+    assert any(candidates) == (profile.name == "standard")
+    assert not judge(context(elsewhere()), crime(), profile).is_candidate
+
+
+def test_evidence_with_its_history_is_what_is_weighed_with_it() -> None:
+    for before in (elsewhere(), visit_of(4), visit_of(30)):
+        whole = context(visit_of(4), history=history(before, STANDARD))
+        first = weigh(whole._replace(history=None), crime(), STANDARD)
+        assert first.needs_history
+        assert with_history(first, whole, crime(), STANDARD) == weigh(whole, crime(), STANDARD)
 
 
 @PROFILES

@@ -9,7 +9,7 @@ import pytest
 from app.matching import weighing
 from app.matching.due import Touch, touch_wearers
 from app.matching.evaluate_stage import Turn, evaluate_due
-from matcher.weigh import weigh
+from matcher.weigh import judge
 from tests.app.matching.world import INSIDE, NOON, Fix, World
 
 
@@ -24,14 +24,14 @@ async def due_pair(world: World) -> tuple[int, UUID]:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], Coroutine[object, object, None]]) -> None:
     """Have something happen during evaluations, until `undo`: once the contexts were read, in which it is not."""
-    true_evaluation, loop = weighing.weigh_all, asyncio.get_running_loop()
+    true_evaluation, loop = weighing.judge_all, asyncio.get_running_loop()
 
     def evaluation(*cases_and_contexts: object) -> object:
         # Runs in a thread.
         asyncio.run_coroutine_threadsafe(happen(), loop).result()
         return true_evaluation(*cases_and_contexts)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(weighing, "weigh_all", evaluation)
+    monkeypatch.setattr(weighing, "judge_all", evaluation)
 
 
 async def test_what_was_overtaken_is_written_and_evaluated_once_more(
@@ -117,7 +117,7 @@ async def test_a_pair_that_failed_is_tried_again_at_once_if_it_was_touched_meanw
         raise ZeroDivisionError
 
     meanwhile(monkeypatch, overtaken)
-    monkeypatch.setattr(weighing, "weigh", fails)
+    monkeypatch.setattr(weighing, "judge", fails)
     assert await evaluate_due(world.pool, world.run_id) == 1
     monkeypatch.undo()
     await world.evaluate()
@@ -160,9 +160,9 @@ async def test_a_pair_that_cannot_be_evaluated_does_not_hold_up_the_others(
         calls.append(args)
         if len(calls) == 1:
             raise ZeroDivisionError
-        return weigh(*args)  # type: ignore[arg-type]
+        return judge(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(weighing, "weigh", fails_once)
+    monkeypatch.setattr(weighing, "judge", fails_once)
     await world.evaluate()
     assert len(await world.matches()) == 1
     row = await world.pool.fetchrow("SELECT attempts, last_error, claimed_until > now() AS is_held_back FROM due")
