@@ -180,8 +180,10 @@ async def find_touched(
     return [Touch(row["wearer_id"], row["from_at"], row["to_at"]) for row in rows]
 
 
+# Two joins, as of those who touch, and not two questions about each wearer: asked so, the planner may read the whole
+# of `due` for each, with all its rows that have gone.
 WEARERS_OF_PAIRS = """
-SELECT touch.* FROM (
+WITH touch AS MATERIALIZED (
     SELECT a.wearer_id, greatest(a.from_at, s.from_at) AS from_at, least(a.to_at, s.to_at) AS to_at
     FROM (
         SELECT device_id, timestamptz 'epoch' + from_us * interval '1 microsecond' AS from_at,
@@ -189,14 +191,12 @@ SELECT touch.* FROM (
         FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS s (device_id, from_us, to_us)
     ) AS s
     JOIN effective_activation a ON a.device_id = s.device_id AND a.from_at <= s.to_at AND a.to_at > s.from_at
-) AS touch
-WHERE EXISTS (
-    SELECT FROM due WHERE due.wearer_id = touch.wearer_id
-        AND touch.from_at <= due.context_to_at AND touch.to_at >= due.context_from_at
-) OR EXISTS (
-    SELECT FROM judged_pair j WHERE j.wearer_id = touch.wearer_id
-        AND touch.from_at <= j.pings_to_at AND touch.to_at >= j.pings_from_at
 )
+SELECT touch.* FROM touch JOIN due ON due.wearer_id = touch.wearer_id
+    AND touch.from_at <= due.context_to_at AND touch.to_at >= due.context_from_at
+UNION
+SELECT touch.* FROM touch JOIN judged_pair j ON j.wearer_id = touch.wearer_id
+    AND touch.from_at <= j.pings_to_at AND touch.to_at >= j.pings_from_at
 """
 
 
