@@ -213,7 +213,9 @@ async def _seconds(client: PatientClient) -> dict[str, float]:
 def _cpu_s(processes: list[Running]) -> dict[str, float]:
     """Give how long processors have worked for the matching processes, and for the database, a child of the first."""
     matching = [psutil.Process(process.process.pid) for process in processes]
-    database = matching[0].children(recursive=True)
+    children = matching[0].children(recursive=True)
+    database = [child for child in children if child.name() == "postgres"]
+    matching += [child for child in children if child not in database]
     return {
         "matching": sum(times.user + times.system for times in (process.cpu_times() for process in matching)),
         "postgres": sum(

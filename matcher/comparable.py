@@ -5,11 +5,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from geo.jit import kernel
+from geo.uncounted import uncounted
 from matcher.crime_time import CrimeTime, share_before
 from matcher.fixes import Fixes, Floats
 from matcher.jumps import find_jumps
 from matcher.presence import SUMS, add_bridge
-from matcher.throughout import HIGHEST_LEVEL, ROOM, Lasting, Runs, begin, follow, go_on, throughout
+from matcher.throughout import HIGHEST_LEVEL, ROOM, Lasting, Runs, begin, follow, go_on, throughout, uncounted_runs
 from matcher.trails import Ints, Longs
 from matcher.window import (
     AT_S,
@@ -115,6 +116,7 @@ def _add_day(
     table: Floats, rows: Rows, place: Place, bridges: Bridges, tolerance: float, runs: Runs, sums: Floats
 ) -> float:
     """Tell the runs of a day's window, in time order; gives how much of the crime's moments is covered."""
+    table, sums, runs = uncounted(table), uncounted(sums), uncounted_runs(runs)
     length_s = (runs.when.end_us - runs.when.start_us) / 1e6
     known = since_s = until_s = 0.0
     for row in range(rows.first, rows.last):

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from geo.jit import kernel
+from geo.uncounted import uncounted
 from matcher.bridge import Bridge, near_parts, variance_at
 from matcher.circle import CERTAIN, inside_probability
 from matcher.crime_time import CrimeTime
@@ -16,6 +17,7 @@ from matcher.window import (
     SIGMA_M,
     Bridges,
     Place,
+    Rows,
     is_far,
     is_joined,
     loose_bridge_after,
@@ -126,8 +128,14 @@ def _moments(
     """Lay out the moments at which the path is watched, in time order: fixes in the window, and along near bridges."""
     rows = rows_of(time_us, when)
     table = table_of(time_us, lon_e7, lat_e7, sigma_m, rows, place, when.start_us)
-    length_s = (when.end_us - when.start_us) / 1e6
     moments = np.empty((max(rows.last - rows.first + 1, 0) * (_MOST_STEPS + 2), _COLUMNS))
+    return moments[: _lay_all(table, rows, place, (when.end_us - when.start_us) / 1e6, bridges, moments)]
+
+
+@kernel
+def _lay_all(table: Floats, rows: Rows, place: Place, length_s: float, bridges: Bridges, moments: Floats) -> int:
+    """Lay out the moments; gives their number."""
+    table, moments = uncounted(table), uncounted(moments)
     n = 0
     is_laid = False  # whether the fix of this row is the last moment laid out
     for row in range(rows.first, rows.last + 1):
@@ -147,7 +155,7 @@ def _moments(
         if start < end:
             n = _lay_bridge(bridge, start, end, is_laid and start == 0, moments, n)
         is_laid = start < end == 1
-    return moments[:n]
+    return n
 
 
 @kernel

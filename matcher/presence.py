@@ -5,10 +5,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from geo.jit import kernel
+from geo.uncounted import uncounted
 from matcher.bridge import Bridge, certainty, highest_between, integrate, line_at, probability_at
 from matcher.crime_time import CrimeTime, density_per_s, share_before
 from matcher.fixes import Fixes, Floats
-from matcher.throughout import ROOM, Lasting, Runs, begin, follow, go_on, throughout
+from matcher.throughout import ROOM, Lasting, Runs, begin, follow, go_on, throughout, uncounted_runs
 from matcher.trails import Ints, Longs
 from matcher.window import (
     AT_S,
@@ -117,6 +118,7 @@ def _presence(
 @kernel
 def _add_window(table: Floats, rows: Rows, place: Place, bridges: Bridges, runs: Runs, sums: Floats) -> None:
     """Add all fixes of the window and all bridges that enter it to the sums, in time order."""
+    table, sums, runs = uncounted(table), uncounted(sums), uncounted_runs(runs)
     sums[_BRIDGE] = -1
     begin(runs)
     when = runs.when
