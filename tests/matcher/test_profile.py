@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from matcher.chance import LEAST_DAYS
 from matcher.profile import (
     BUILT_IN,
     OFFENCES,
@@ -79,6 +80,11 @@ def test_settings_of_an_earlier_version_are_a_plain_radius() -> None:
 def test_what_is_out_of_range_is_refused_by_name(change: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         check(replace(STANDARD, **change))  # type: ignore[arg-type]
+
+
+def test_the_least_history_that_is_weighed_can_reach_the_ratio_from_which_people_are_told() -> None:
+    # The ratio is at most the days and the prior's (docs/decisions/0006); a higher bound would silence short histories.
+    assert STANDARD.telling.alert_lr <= LEAST_DAYS + STANDARD.telling.ordinary_days
 
 
 def test_a_setting_that_nobody_knows_is_refused() -> None:

@@ -9,6 +9,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from app.db import Pool
+from app.delivery import webhooks
 from app.delivery.running import running_deliveries
 from app.delivery.webhooks import claim_endpoint, send_some
 from app.identity import alert_number
@@ -204,6 +205,23 @@ async def test_several_senders_share_the_endpoints_and_each_gets_everything_once
         for receiver in (one, two, three):
             assert ids(receiver) == await town.placed()
             assert receiver.most_open == 1
+
+
+async def test_an_endpoint_for_which_much_waits_gives_the_others_their_turn(
+    town: Town, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "MESSAGES_A_TURN", 2)
+    async with receiving() as one, receiving() as two:
+        for receiver in (one, two):
+            await town.endpoint(receiver.url())
+        await town.raise_alerts("C1", "C2", "C3")
+        await town.route()
+        turns = []
+        while claimed := await claim_endpoint(town.pool, clock()):
+            sent = await send_some(town.pool, town.outside, claimed)
+            turns.append((sent, len(one.requests), len(two.requests)))
+            clock.forward(seconds=1)
+    assert turns == [(2, 2, 0), (2, 2, 2), (1, 3, 2), (1, 3, 3)]
 
 
 async def test_a_sender_that_dies_before_it_has_written_down_what_it_sent_sends_it_again_with_the_same_id(
