@@ -13,12 +13,14 @@ MEDIAN_R95 = "SELECT (evidence->'quality'->>'median_r95_m')::float8 FROM match"
 HIGHEST = "SELECT highest FROM match"
 
 
-async def weighed(pool: Pool, statement: str, profile: str, accuracy_m: float | None = 20.0, **crime: object) -> float:
+async def weighed(
+    pool: Pool, statement: str, profile: str, accuracy_m: float | None = 20.0, position_r95_m: float | None = None
+) -> float:
     """One who is seen once, 45 m from the place, by a tag of the world's contractor, whose code is Tags."""
     world = World(pool)
     await world.found(HOUSE if profile == "house" else STANDARD)
     device, _ = await world.worn_device("W1")
-    await world.crime("C1", profile=profile, **crime)
+    await world.crime("C1", profile=profile, position_r95_m=position_r95_m)
     await world.pings(device, Fix(0, 45), accuracy_m=accuracy_m)
     await world.settle()
     return float(await pool.fetchval(statement))
