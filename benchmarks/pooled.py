@@ -92,8 +92,8 @@ def _with_stays(profile: Profile, times: float) -> Profile:
 
 
 def _of_stays(pairs: Pairs, *, under: bool) -> Pairs:
-    """Leave out the planted offences of the other length; the other wearers stay."""
-    return pairs.only(~pairs.is_planted | ((pairs.stay_s < SHORT_STAY_S) == under))
+    """Give the crimes with stays under two minutes or over, with everybody who came near them."""
+    return pairs.only((pairs.stay_s < SHORT_STAY_S) == under)
 
 
 def of_worlds(worlds: list[Pairs], share: float) -> dict[str, Any]:
