@@ -17,6 +17,8 @@ from app.access.keys import create_key
 from app.access.organisations import find_or_create_organisation
 from app.db import Connection
 
+_PATIENCE_S = 300.0  # the first start compiles the kernels
+
 
 class _Served:
     """`trailmatch serve` with a matcher."""
@@ -28,9 +30,10 @@ class _Served:
         return await self.client.get("/health/readiness")
 
     async def wait_for(self, state: str) -> None:
-        while (await self.readiness()).json()["matcher"]["state"] != state:
-            assert self.process.returncode is None, self.log.read_text()
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(_PATIENCE_S):
+            while (await self.readiness()).json()["matcher"]["state"] != state:
+                assert self.process.returncode is None, self.log.read_text()
+                await asyncio.sleep(0.05)
 
     def worker(self) -> psutil.Process:
         [worker] = psutil.Process(self.process.pid).children()

@@ -59,6 +59,8 @@ def test_a_service_and_a_worker_that_are_killed_again_and_again_end_with_the_sam
         try:
             played = asyncio.run(play_and_kill())
             worker.raise_if_ended()
+            # The last one may have been started a moment ago, and to end in order it has to have begun.
+            service.wait_until_ready(keys.force)
         finally:
             codes = worker.stop(), service.stop()
         # Else it was only killed when nobody wanted anything of it.
