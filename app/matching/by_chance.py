@@ -22,6 +22,7 @@ class ByChance(NamedTuple):
     """What was counted, and what a service with so many incidents a day must expect of it."""
 
     pings: int
+    pings_of_unknown_width: int  # of them: they state neither accuracy nor source
     incidents: int
     moved: int  # crimes that were weighed on another day
     unmovable: int  # incidents whose window lies on no other day of the pings
@@ -64,6 +65,7 @@ def count_by_chance(
     a_day = count / _days(of_incidents)
     return ByChance(
         pings=of_pings.fixed_at_us.size,
+        pings_of_unknown_width=of_pings.count_of_unknown_width(),
         incidents=count,
         moved=n_moved,
         unmovable=int((~can_move).sum()),

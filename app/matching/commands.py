@@ -144,6 +144,7 @@ def _print_evidence(
         typer.echo(json.dumps(_with_errors(told, weighed.bad_rows)))
     else:
         typer.echo(_weighed_as_text(weighed))
+    _warn_of_unknown_width(weighed.pings_of_unknown_width, weighed.pings, by)
     return weighed.bad_rows
 
 
@@ -167,7 +168,21 @@ def _print_by_chance(
             f"crimes a day that is {counted.alerts_a_day:g} alerts a day by chance; {counted.unmovable:,} incidents "
             f"fit no other day; {counted.seconds:.1f} s"
         )
+    _warn_of_unknown_width(counted.pings_of_unknown_width, counted.pings, by)
     return counted.bad_rows
+
+
+def _warn_of_unknown_width(count: int, pings: int, profile: "Profile") -> None:
+    from matcher.profile import RADIUS, SOURCES  # noqa: PLC0415 - no other command waits for numpy
+
+    if count and profile.rule != RADIUS:
+        sources = ", ".join(source for source in SOURCES if source != "unknown")
+        typer.echo(
+            f"{count:,} of {pings:,} pings state neither accuracy_m nor source: each is taken to be true to "
+            f"{profile.accuracy.unknown_r95_m['unknown']:g} m, 95 times in 100, and shows presence hardly ever. Add a "
+            f"column accuracy_m, in metres, or source ({sources}).",
+            err=True,
+        )
 
 
 def _built_in(name: str) -> "Profile":

@@ -61,6 +61,7 @@ class Weighed(NamedTuple):
     """The answer: its numbers, its matches, and the rows of the files that are not in it."""
 
     pings: int
+    pings_of_unknown_width: int  # of them: they state neither accuracy nor source
     incidents: int
     candidates: int
     verdicts: dict[str, int]
@@ -107,6 +108,7 @@ def weigh_files(pings: str, incidents: str, profile: Profile, threads: int, out:
     verdicts = [one.evidence.verdict for one in found]
     return Weighed(
         pings=of_pings.fixed_at_us.size,
+        pings_of_unknown_width=of_pings.count_of_unknown_width(),
         incidents=of_incidents.from_us.size,
         candidates=len(candidates),
         verdicts={verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},

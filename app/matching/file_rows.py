@@ -31,6 +31,10 @@ class PingRows(NamedTuple):
     accuracy_cm: Longs  # (N,) 0 where it is not stated
     source: Longs  # (N,) as matcher.profile.SOURCES numbers them; 0 where it is not stated
 
+    def count_of_unknown_width(self) -> int:
+        """How many state neither an accuracy nor a source, so that each takes the widest default but one."""
+        return int(np.count_nonzero((self.accuracy_cm == 0) & (self.source == 0)))
+
 
 class IncidentRows(NamedTuple):
     """The I rows of a file of incidents that can be used, in its order."""

@@ -95,6 +95,25 @@ def test_without_json_the_findings_are_printed(pings: Path, incidents: Path) -> 
     assert "A/1 T-1: 7 positions within" in run.stdout
 
 
+@pytest.mark.parametrize("moved", [(), ("--moved", "1")])
+def test_positions_that_do_not_say_how_wide_they_are_are_counted_and_what_is_missing_is_said(
+    pings: Path, incidents: Path, tmp_path: Path, moved: tuple[str, ...]
+) -> None:
+    plain = tmp_path / "plain.csv"
+    rows = pings.read_text(encoding="utf-8").splitlines()
+    plain.write_text("\n".join(row.rsplit(",", 2)[0] for row in rows), encoding="utf-8")
+    run = _match(plain, incidents, "--evidence", "--json", *moved)
+    answer = json.loads(run.stdout)
+    assert answer["pings_of_unknown_width"] == answer["pings"] == len(rows) - 1
+    assert "1,350 of 1,350 pings state neither accuracy_m nor source: each is taken to be true to 300 m" in run.stderr
+    assert "source (gps, rf, lbs, wifi)" in run.stderr
+    by_radius = _match(plain, incidents, "--evidence", "--json", "--profile", "radius-100m", *moved)
+    assert "neither" not in by_radius.stderr
+    with_both = _match(pings, incidents, "--evidence", "--json", *moved)
+    assert json.loads(with_both.stdout)["pings_of_unknown_width"] == 0
+    assert "neither" not in with_both.stderr
+
+
 def test_what_a_cell_says_wrongly_is_told(incidents: Path, tmp_path: Path) -> None:
     path = tmp_path / "pings.csv"
     rows = ["T,2026-07-14T01:05:00Z,-1.5,53.0,-1,gps", "T,2026-07-14T01:06:00Z,-1.5,53.0,5,radar"]
