@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 
 from app.db import Connection, Pool
+from app.ending import end_if_cancelled
 
 CHANNEL = "trailmatch"
 _RETRY_S = 1.0
@@ -98,6 +99,7 @@ async def _listen(pool: Pool, hints: Hints) -> None:
                         await connection.remove_listener(CHANNEL, hints.heard)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("listening for hints failed", error=type(error).__name__)
+        end_if_cancelled()
         await asyncio.sleep(_RETRY_S)
 
 

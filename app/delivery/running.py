@@ -15,6 +15,7 @@ from app.delivery.mailing import send_mails
 from app.delivery.outside import Outside
 from app.delivery.routing import route
 from app.delivery.webhooks import Claimed, claim_endpoint, send_some
+from app.ending import end_if_cancelled
 from app.matching.lease import LeaseLost
 from app.wake import Bell, Hints
 
@@ -95,12 +96,14 @@ async def _forget(pool: Pool, outside: Outside) -> None:
         with _trouble("forgetting"):
             if forgotten := await forget_deliveries_before(pool, outside.clock() - outside.keep_log):
                 log.info("old deliveries were forgotten", deliveries=forgotten)
+        end_if_cancelled()
         await asyncio.sleep(_FORGET_EVERY_S)
 
 
 async def _repeat(step: Callable[[], Awaitable[bool]], bell: Bell) -> None:
     """Take step after step; when there is nothing to do, wait for the bell, when there is trouble, a while."""
     while True:
+        end_if_cancelled()
         has_worked, is_well = False, False
         with _trouble(step.__name__):
             has_worked, is_well = await step(), True

@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from app.db import Pool
+from app.ending import end_if_cancelled
 
 LEASE = timedelta(seconds=15)
 _RENEWALS = 4  # within one lease
@@ -44,3 +45,4 @@ async def _renew(pool: Pool, renew: str, token: UUID) -> None:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # The block's own statements will meet the same trouble; the lease decides who goes on.
             log.warning("a lease could not be renewed", error=type(error).__name__)
+        end_if_cancelled()

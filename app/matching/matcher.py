@@ -15,6 +15,7 @@ import structlog
 from app import metrics
 from app.alerts.dispatcher import dispatch
 from app.db import Pool
+from app.ending import end_if_cancelled
 from app.matching.evaluate_stage import Turn, evaluate_due
 from app.matching.giving_way import Pressing, give_way
 from app.matching.join_stage import PINGS_A_CLAIM, join_arrivals, join_batches, join_rejoins
@@ -147,6 +148,7 @@ async def running_matcher(pool: Pool, keeping: KeepingRule) -> AsyncIterator[Mat
 async def _repeat(stage: str, step: Callable[[], Awaitable[int]], bell: Bell) -> None:
     """Take step after step; when there is nothing to do, wait for the bell, when there is trouble, a while."""
     while True:
+        end_if_cancelled()
         started = time.perf_counter()
         try:
             done = await step()

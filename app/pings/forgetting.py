@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 
 from app.db import Pool
+from app.ending import end_if_cancelled
 from app.pings.rejects import KEPT_FOR
 
 log = structlog.get_logger("trailmatch.pings")
@@ -28,6 +29,7 @@ async def forget_rejects(pool: Pool) -> None:
         else:
             if forgotten:
                 log.info("old rejected rows were forgotten", rows=forgotten)
+        end_if_cancelled()
         await asyncio.sleep(_EVERY_S)
 
 

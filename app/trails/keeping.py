@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 
 from app.db import Pool
+from app.ending import end_if_cancelled
 from app.settings import Settings
 from app.trails.dropping import drop_day, find_old_days
 from app.trails.sealing import DayIsBusy, Sealed, find_day, seal_some
@@ -49,6 +50,7 @@ async def keep_trails(pool: Pool, rule: KeepingRule) -> None:
             log.warning("the database failed the trails' keeping", error=type(error).__name__)
         except Exception:
             log.exception("the trails' keeping failed")
+        end_if_cancelled()
         await asyncio.sleep(EVERY_S)
 
 
