@@ -6,6 +6,7 @@ how many bytes they are, and then them. When either end is closed, that process 
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -32,8 +33,8 @@ log = structlog.get_logger("trailmatch.beside")
 class Beside:
     """The worker as the service sees it: whether it can match yet, and what it measures."""
 
-    def __init__(self, command: tuple[str, ...] = _COMMAND) -> None:
-        self._command = command
+    def __init__(self, database_url: str) -> None:
+        self._environment = {**os.environ, "DATABASE_URL": database_url}
         self._was_warm = self._is_warm = False
         self._writer: asyncio.StreamWriter | None = None
         self._answers = asyncio.Queue[bytes]()
@@ -75,7 +76,10 @@ class Beside:
         ours, theirs = socket.socketpair()
         with theirs:
             process = start_leashed(
-                [*self._command, "--service-fd", str(theirs.fileno())], output=_STDERR, pass_fds=[theirs.fileno()]
+                [*_COMMAND, "--service-fd", str(theirs.fileno())],
+                output=_STDERR,
+                env=self._environment,
+                pass_fds=[theirs.fileno()],
             )
         try:
             await self._listen(ours)
@@ -110,9 +114,9 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.asynccontextmanager
-async def running_beside() -> AsyncIterator[Beside]:
-    """Run a worker beside us for the block."""
-    beside = Beside()
+async def running_beside(database_url: str) -> AsyncIterator[Beside]:
+    """Run a worker beside us for the block, on the same database."""
+    beside = Beside(database_url)
     task = asyncio.create_task(beside.keep_running(), name="the matcher's process")
     try:
         yield beside

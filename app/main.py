@@ -88,6 +88,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.hints = await stack.enter_async_context(listening(app.state.pool))
         app.state.outside = outside_of(app.state.settings)
         # In a process of its own: who matches and who reads bodies would else wait for each other's interpreter.
-        app.state.matcher = await stack.enter_async_context(running_beside()) if app.state.settings.matcher else None
+        app.state.matcher = None
+        if app.state.settings.matcher:
+            app.state.matcher = await stack.enter_async_context(running_beside(app.state.database_url))
         be_prompt()
         yield
