@@ -1,4 +1,4 @@
-"""Deliveries as they run beside the matcher, in the service's process or in a worker's: loops over the steps."""
+"""Deliveries as they run beside the matcher in a worker: loops over the steps."""
 
 import asyncio
 import contextlib
