@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app.access.organisations import find_or_create_organisation
 from app.access.viewer import Viewer
 from app.db import Connection, Pool
+from app.pings import known_pings
 from app.pings.delivery import Delivery, Reject
 from app.pings.partitions import create_partition
 from app.pings.payload import PING, Pings, unpack
@@ -194,6 +195,29 @@ async def test_rejects_that_are_pings_now_are_settled_also_by_who_stores_togethe
     assert len(posted) == 2
     assert None not in await store.store_together(posted)
     assert await connection.fetchval("SELECT count(*) FROM ping_reject WHERE retried_at IS NULL") == 0
+
+
+async def test_rows_that_are_rejected_again_are_kept_again_and_those_to_settle_are_settled_though_the_pings_are_known(
+    pool: Pool, connection: Connection, viewer: Viewer
+) -> None:
+    store = PingStore(pool)
+    sent = delivery([(0, NOON_US, 1, 3, 1, -1, -1, -1)])
+    await store.store(viewer, sent)
+    rejects = [Reject(RowProblem(2, "/lat", "out_of_range", "No."), "{}")]
+    receipt = await store.store(viewer, sent._replace(rejects=rejects))
+    assert (receipt.duplicates, receipt.rejected) == (1, 1)
+    reject_id = await connection.fetchval("SELECT reject_id FROM ping_reject")
+    await store.store(viewer, sent._replace(settled=(reject_id,)))
+    assert await connection.fetchval("SELECT retried_at IS NOT NULL FROM ping_reject")
+
+
+async def test_only_the_bodies_of_late_are_remembered(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_pings, "_LIMIT", 2)
+    known, sent = known_pings.KnownPings(), delivery([(0, NOON_US, 1, 3, 1, -1, -1, -1)])
+    for number in range(3):
+        known.remember(viewer, bytes([number]), known_pings.Before(number, b""))
+    found = [known.before(viewer, sent, bytes([number])) for number in range(3)]
+    assert [before and before.batch_id for before in found] == [None, 1, 2]
 
 
 BROUGHT = "SELECT serial, batch_id FROM ping JOIN device USING (device_id) WHERE fixed_at = $1"
