@@ -57,6 +57,18 @@ def test_both_ways_read_the_same(body: bytes) -> None:
     assert one == other
 
 
+@pytest.mark.parametrize("cell", ["1.5", "7", "true", True, 7, 1.5, 2**63, [], {}])
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_cell_of_another_type_is_read_alike_and_nothing_is_made_a_number_that_is_none(
+    name: str, cell: object
+) -> None:
+    row = {"device_id": "A1", "fixed_at": TIMES[0], "lon": 1.5, "lat": 2.5, name: cell}
+    body = json.dumps([row]).encode()
+    assert outcome(decode_json, body) == outcome(from_any_json, body)
+    # An int may be read as the float that it equals, a text or a bool as nothing else.
+    assert decode(body, JSON).columns[name] == [cell]
+
+
 def test_a_body_that_is_broken_behind_a_number_too_large_is_no_json() -> None:
     for body in (b'[{"lon":1e999}', b'[{"lon":1e999}]]', b'[{"lon":1e999,"source":"\xff"}]'):
         with pytest.raises(BadBody):
