@@ -1,6 +1,8 @@
 """Rows of JSON are read alike whether nothing is out of the ordinary in the whole body, or something somewhere."""
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import BadBody, TooLarge
-from app.pings.cells import read_floats
+from app.pings.cells import Column, read_floats
 from app.pings.checks import check
+from app.pings.delivery import check_delivery
 from app.pings.fixed_point import QUANTITIES
 from app.pings.problems import Problems
 from app.pings.wire import Sent, decode, from_any_json
@@ -108,3 +111,17 @@ def bits(cells: Any) -> tuple[list[bool], bytes]:  # noqa: ANN401 - a column
 def test_a_body_of_plain_rows_holds_no_more_columns_than_it_has() -> None:
     sent = decode(b'[{"lon":1.5,"source":null},{"lat":2,"fixed_at_us":7}]', JSON)
     assert sent.columns == {"fixed_at_us": [None, 7], "lon": [1.5, None], "lat": [None, 2.0]}
+
+
+def test_rows_are_asked_for_as_they_were_sent_only_where_one_is_rejected() -> None:
+    asked = list[list[int]]()
+
+    def raw(wanted: Iterable[int]) -> list[Any]:
+        asked.append(list(wanted))
+        return [{} for _ in asked[-1]]
+
+    good = {"device_id": "A1", "fixed_at": TIMES[0], "lon": 1.5, "lat": 2.5}
+    for row in (good, good | {"lon": 200.0}):
+        columns: dict[str, Column] = {name: [cell] for name, cell in row.items()}
+        check_delivery(Sent(columns, Problems(1), Counter(), raw), BOUNDS, b"")
+    assert asked == [[0]]
