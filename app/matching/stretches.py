@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from app.matching.open_incidents import OpenIncidents, Selection
 from app.pings.payload import Pings
-from app.trails.box import HOUR_US, Box, SealedHours
+from app.trails.box import HOUR_US, Box, SealedHours, cells_of
 from app.trails.store import Stretches
 from matcher.incidents import Incidents
 from matcher.join import Between
@@ -26,6 +26,7 @@ APART_US = 600_000_000
 _METRES_A_DEGREE = 110_500.0
 _EARTH_M = 6_350_000.0  # its radius, at least
 _DAY_US = 86_400_000_000
+_HALF_TURN_E7 = 1_800_000_000
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -158,8 +159,9 @@ def merged(stretches: Stretches) -> Stretches:
 def boxes_around(selection: Selection, between: Between, days: Longs) -> Iterator[tuple[Box, Selection]]:
     """Cut the time of all these incidents into pieces; for each, what to read and which incidents to join with it.
 
-    A piece is read with the longest gap on both sides, so that no line is lost between two pieces; and as far around as
-    a line can reach into a circle from outside it. Only pieces of the days given are read: a window may be years long.
+    A piece is read with the longest gap on both sides, so that no line is lost between two pieces; and as far around
+    each circle as a line can reach into it from outside. Only pieces of the days given are read: a window may be years
+    long.
     """
     incidents = selection.incidents
     gap_us = round(between.max_gap_s * 1e6)
@@ -176,20 +178,25 @@ def boxes_around(selection: Selection, between: Between, days: Longs) -> Iterato
 
 
 def _box(from_us: int, to_us: int, incidents: Incidents, between: Between) -> Box:
+    west, east, south, north = _sides(incidents, between)
+    bottom, top = int(south.min()), int(north.max())
+    if west.min() < -_HALF_TURN_E7 or east.max() > _HALF_TURN_E7:
+        # Across the antimeridian: every longitude, the join is exact anyway.
+        return Box(from_us, to_us, -_HALF_TURN_E7, _HALF_TURN_E7, bottom, top)
+    cells = cells_of(west, east, south, north)
+    return Box(from_us, to_us, int(west.min()), int(east.max()), bottom, top, cells)
+
+
+def _sides(incidents: Incidents, between: Between) -> tuple[Longs, Longs, Longs, Longs]:
+    """Give the west, east, south and north, in 1e-7 degrees, of all that a line into each circle may come from."""
     # Of a line that only just meets a circle, one end may lie all its length outside.
     reach_m = incidents.radius_m + between.max_gap_s * between.max_speed_mps
     lat_margin, lon_margin = _margins(np.abs(incidents.lat_deg), reach_m)
-    south = float(np.min(incidents.lat_deg - lat_margin))
-    north = float(np.max(incidents.lat_deg + lat_margin))
-    west = float(np.min(incidents.lon_deg - lon_margin))
-    east = float(np.max(incidents.lon_deg + lon_margin))
-    if west < -180 or east > 180:  # across the antimeridian: every longitude, the join is exact anyway
-        west, east = -180.0, 180.0
-    return Box(
-        from_us,
-        to_us,
-        *(int(np.clip(np.floor(west * 1e7), -1_800_000_000, 0x7FFFFFFF)), int(np.ceil(east * 1e7))),
-        *(int(np.floor(max(south, -90.0) * 1e7)), int(np.ceil(min(north, 90.0) * 1e7))),
+    return (
+        np.floor((incidents.lon_deg - lon_margin) * 1e7).astype(np.int64),
+        np.ceil((incidents.lon_deg + lon_margin) * 1e7).astype(np.int64),
+        np.floor(np.maximum(incidents.lat_deg - lat_margin, -90.0) * 1e7).astype(np.int64),
+        np.ceil(np.minimum(incidents.lat_deg + lat_margin, 90.0) * 1e7).astype(np.int64),
     )
 
 

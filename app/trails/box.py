@@ -1,7 +1,9 @@
 """Stored trails in a box of space and time, read straight into arrays.
 
-Of what is sealed first the least box around the pings of each hour is read, a twentieth of the hour itself. The caller
-chooses by it which hours are wanted, and only those are fetched and unpacked (docs/decisions/0015).
+A box around crimes all over a country is the country, so it may name the cells of a grid that are wanted, and nothing
+outside them is read. Of what is sealed first the least box around the pings of each hour is read, a twentieth of the
+hour itself. The caller chooses by it which hours are wanted, and only those are fetched and unpacked
+(docs/decisions/0015).
 """
 
 from collections.abc import Callable
@@ -19,6 +21,12 @@ from app.trails.transport import copy_out
 from matcher.trails import Ints, Longs, Trails
 
 HOUR_US: Final = 3_600_000_000
+# A tenth of a degree: a crime is looked for in some thirty cells, a country has a thousand or two.
+_CELL_E7: Final = 1_000_000
+_CELLS_A_PARALLEL: Final = 3_601
+# More would be a statement of some megabytes: crimes all over the earth.
+_CELLS_NAMED: Final = 500_000
+EVERYWHERE: Final = np.empty(0, np.int32)
 
 # What a row of FIND_HOURS is, besides a late ping.
 _CHUNK, _OPEN = 2, 0
@@ -36,7 +44,10 @@ _HOUR: Final = np.dtype(
 
 
 class Box(NamedTuple):
-    """A stretch of time and the degrees it is read for, all ends included; west over east crosses the antimeridian."""
+    """A stretch of time and the degrees it is read for, all ends included; west over east crosses the antimeridian.
+
+    Where `cells` names any, only what lies in one of them is in the box.
+    """
 
     from_us: int
     to_us: int
@@ -44,6 +55,30 @@ class Box(NamedTuple):
     east_e7: int
     south_e7: int
     north_e7: int
+    cells: Ints = EVERYWHERE  # (C,) as `cells_of` gives them
+
+
+def cells_of(west_e7: Longs, east_e7: Longs, south_e7: Longs, north_e7: Longs) -> Ints:
+    """Give the cells that any of R rectangles meets, as a box names them; none where there are too many to name.
+
+    Each side is (R,), no west over its east. A microsecond for each hundred cells.
+    """
+    sides = np.stack([_part(side_e7) for side_e7 in (west_e7, east_e7, south_e7, north_e7)], axis=1)
+    rectangles = np.unique(sides, axis=0)
+    west, east, south, north = rectangles.T
+    if int(((east - west + 1) * (north - south + 1)).sum()) > _CELLS_NAMED:
+        return EVERYWHERE
+    cells = [
+        (np.arange(south, north + 1)[:, np.newaxis] * _CELLS_A_PARALLEL + np.arange(west, east + 1)).ravel()
+        for west, east, south, north in rectangles.tolist()
+    ]
+    return np.unique(np.concatenate([EVERYWHERE, *cells])).astype(np.int32)
+
+
+def _part(e7: Longs) -> Longs:
+    """Divide into cells as PostgreSQL divides integers, towards zero."""
+    part: Longs = np.sign(e7) * (np.abs(e7) // _CELL_E7)
+    return part
 
 
 class SealedHours(NamedTuple):
@@ -72,7 +107,8 @@ async def read_box(connection: Connection, box: Box, choose: Choice) -> Trails:
     await probe_by_key(connection)
     received = await copy_out(connection, FIND_HOURS, *bounds)
     wanted = await compute(len(received), _wanted, received, choose)
-    received = await copy_out(connection, READ_BOX, *bounds, wanted["device_id"].tolist(), wanted["hour"].tolist())
+    chunks = wanted["device_id"].tolist(), wanted["hour"].tolist()
+    received = await copy_out(connection, READ_BOX, *bounds, *chunks, box.cells)
     return await compute(len(received), _of_box, received, box)
 
 
@@ -142,11 +178,13 @@ CROSS JOIN LATERAL (
 ) AS p
 WHERE h.is_begun AND p.lat_e7 BETWEEN $3 AND $4
   AND CASE WHEN $5::int <= $6::int THEN p.lon_e7 BETWEEN $5 AND $6 ELSE p.lon_e7 >= $5 OR p.lon_e7 <= $6 END
+  AND ('{}' = $9::int[] OR p.lat_e7 / 1000000 * 3601 + p.lon_e7 / 1000000 = ANY($9::int[]))
 UNION ALL
 SELECT 0::smallint, 0, p.device_id, p.fixed_at, p.source, p.lon_e7, p.lat_e7, ''
 FROM h JOIN ping AS p ON p.fixed_at >= h.hour_at AND p.fixed_at < h.hour_at + interval '1 hour'
 WHERE NOT h.is_begun AND p.fixed_at BETWEEN $1 AND $2 AND p.lat_e7 BETWEEN $3 AND $4
   AND CASE WHEN $5::int <= $6::int THEN p.lon_e7 BETWEEN $5 AND $6 ELSE p.lon_e7 >= $5 OR p.lon_e7 <= $6 END
+  AND ('{}' = $9::int[] OR p.lat_e7 / 1000000 * 3601 + p.lon_e7 / 1000000 = ANY($9::int[]))
 UNION ALL
 SELECT 1::smallint, 0, l.device_id, l.fixed_at, l.source, l.lon_e7, l.lat_e7, ''
 FROM ping_late AS l WHERE l.fixed_at BETWEEN $1 AND $2
@@ -160,4 +198,6 @@ def _of_box(received: bytearray, box: Box) -> Trails:
     is_east, is_west = lon_e7 >= box.west_e7, lon_e7 <= box.east_e7
     is_inside = is_east & is_west if box.west_e7 <= box.east_e7 else is_east | is_west
     is_inside &= (lat_e7 >= box.south_e7) & (lat_e7 <= box.north_e7)
+    if box.cells.size:
+        is_inside &= np.isin(_part(lat_e7) * _CELLS_A_PARALLEL + _part(lon_e7), box.cells)
     return trails_of(Found(found.device_id[is_inside], found.values[:, is_inside]))

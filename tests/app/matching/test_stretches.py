@@ -5,8 +5,9 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from pyproj import Geod
 
 from app.matching import stretches as module
 from app.matching.open_incidents import OpenIncidents
@@ -30,6 +31,7 @@ from matcher.trails import Trails, trails_from_columns
 from tests.app.matching.world import Fix, World
 
 BETWEEN = Between(300.0, 60.0)
+GEOD = Geod(ellps="WGS84")
 GAP_US = 300_000_000
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -140,6 +142,39 @@ def test_a_box_holds_both_ends_of_every_line_into_a_window_and_out_of_it() -> No
     padding_us = 600_000_000
     assert (box.from_us, box.to_us) == (HOUR_US - padding_us - GAP_US, 2 * HOUR_US + padding_us + GAP_US)
     assert others == []
+
+
+@given(
+    st.lists(st.tuples(st.floats(-180, 180, exclude_max=True), st.floats(-85, 85)), min_size=1, max_size=4),
+    st.floats(0, 360),
+    st.floats(0, 18_100),  # a radius of 100 m and 300 s at 60 m/s
+)
+@example([(0.05, 0.05), (-0.05, -0.05)], 225.0, 18_100.0)
+@example([(179.9, 10.0), (0.0, 50.0)], 90.0, 18_100.0)
+def test_wherever_a_line_into_a_circle_begins_is_in_the_box_and_its_cells(
+    places: list[tuple[float, float]], azimuth_deg: float, distance_m: float
+) -> None:
+    selection = incidents_at(*places).meeting(0, HOUR_US)
+    ((box, _),) = boxes_around(selection, BETWEEN, np.array([0]))
+    for place in places:
+        lon_deg, lat_deg, _ = GEOD.fwd(*place, azimuth_deg, distance_m)
+        lon_e7, lat_e7 = round(lon_deg * 1e7), round(lat_deg * 1e7)
+        assert box.west_e7 <= lon_e7 <= box.east_e7
+        assert box.south_e7 <= lat_e7 <= box.north_e7
+        assert not box.cells.size or int(lat_e7 / 1e6) * 3601 + int(lon_e7 / 1e6) in box.cells
+
+
+def test_of_a_country_only_the_cells_about_its_crimes_are_read() -> None:
+    scattered = incidents_at(*((-4.0 + place, 51.0 + place % 3) for place in range(6)))
+    ((box, _),) = boxes_around(scattered.meeting(0, HOUR_US), BETWEEN, np.array([0]))
+    # Of a crime 0.34 degrees from north to south, and 0.55 from west to east: at most 5 by 7 cells.
+    assert 6 * 3 * 5 <= box.cells.size <= 6 * 5 * 7
+
+
+def test_crimes_all_over_the_earth_are_read_for_without_naming_cells() -> None:
+    everywhere = incidents_at(*((lon, lat) for lon in range(-179, 180) for lat in range(-80, 81, 2)))
+    ((box, _),) = boxes_around(everywhere.meeting(0, HOUR_US), BETWEEN, np.array([0]))
+    assert box.cells.size == 0
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.trails.box import Box
+from app.trails.box import Box, cells_of
 from app.trails.sealing import DayIsBusy, find_day, seal_some
 from tests.app.trails.conftest import CLOSED, DAY, DAY_US, HOUR_US, NOON_US, Fix, TrailWorld, kept, minutes
 
@@ -115,6 +115,29 @@ async def test_a_box_holds_what_is_in_it_sealed_or_not(world: TrailWorld) -> Non
             break
     await world.pool.execute("DELETE FROM ping")
     assert await world.read_box(box) == expected
+
+
+async def test_of_a_box_only_the_cells_that_it_names_are_read_sealed_or_not(world: TrailWorld) -> None:
+    sent = [
+        Fix(device, NOON_US + device, lon_e7=lon_e7, lat_e7=lat_e7)
+        for device, (lon_e7, lat_e7) in enumerate(
+            [(-999_999, 510_000_000), (999_999, 519_999_999), (1_000_000, 510_000_000), (-1_000_000, 510_000_000),
+             (0, 509_999_999), (0, 520_000_000), (-15_000_000, 537_000_000)], 1
+        )
+    ]  # fmt: skip
+    await world.send(*sent)
+    sides = [(-999_999, 999_999, 510_000_000, 519_999_999), (-15_000_001, -15_000_000, 537_000_000, 537_000_001)]
+    cells = cells_of(*np.array(sides).T)
+    whole = Box(NOON_US, NOON_US + HOUR_US, -1_800_000_000, 1_800_000_000, -900_000_000, 900_000_000)
+    for _ in range(2):
+        assert [row[0] for row in await world.read_box(whole._replace(cells=cells))] == [1, 2, 7]
+        assert len(await world.read_box(whole)) == len(sent)
+        # A row that came after its hour was sealed is looked for by its mark.
+        assert await world.seal() in {len(sent), 0}
+    await world.send(
+        Fix(8, NOON_US + 8, lon_e7=5, lat_e7=515_000_000), Fix(9, NOON_US + 9, lon_e7=5, lat_e7=525_000_000)
+    )
+    assert [row[0] for row in await world.read_box(whole._replace(cells=cells))] == [1, 2, 7, 8]
 
 
 async def test_a_box_across_the_antimeridian_holds_both_sides(world: TrailWorld) -> None:
