@@ -26,7 +26,7 @@ from app.trails.store import Stretches
 from matcher.context import Incident
 from matcher.incidents import Incidents
 from matcher.join import Between, space_time_join
-from matcher.profile import RADIUS_100M
+from matcher.profile import RADIUS_100M, STANDARD, Profile
 from matcher.trails import Trails, trails_from_columns
 from tests.app.matching.world import Fix, World
 
@@ -41,11 +41,13 @@ NEAR_KM, FAR_KM = 18.0, 18.5
 DEGREE_KM = 111.2
 
 
-def incidents_at(*places: tuple[float, float], from_us: int = 0, to_us: int = HOUR_US) -> OpenIncidents:
+def incidents_at(
+    *places: tuple[float, float], from_us: int = 0, to_us: int = HOUR_US, profile: Profile = RADIUS_100M
+) -> OpenIncidents:
     incidents = OpenIncidents()
-    incidents._profiles[1] = RADIUS_100M
+    incidents._profiles[1] = profile
     for lon_deg, lat_deg in places:
-        incidents._put(uuid4(), Incident(lon_deg, lat_deg, "BIAD", from_us, to_us), RADIUS_100M)
+        incidents._put(uuid4(), Incident(lon_deg, lat_deg, "BIAD", from_us, to_us), profile)
     return incidents
 
 
@@ -147,17 +149,19 @@ def test_a_box_holds_both_ends_of_every_line_into_a_window_and_out_of_it() -> No
 @given(
     st.lists(st.tuples(st.floats(-180, 180, exclude_max=True), st.floats(-85, 85)), min_size=1, max_size=4),
     st.floats(0, 360),
-    st.floats(0, 18_100),  # a radius of 100 m and 300 s at 60 m/s
+    st.floats(0, 1),
 )
-@example([(0.05, 0.05), (-0.05, -0.05)], 225.0, 18_100.0)
-@example([(179.9, 10.0), (0.0, 50.0)], 90.0, 18_100.0)
+@example([(0.05, 0.05), (-0.05, -0.05)], 225.0, 1.0)
+@example([(179.9, 10.0), (0.0, 50.0)], 90.0, 1.0)
+@example([(0.0, 50.164)], 180.0, 1.0)  # just into the next cell
 def test_wherever_a_line_into_a_circle_begins_is_in_the_box_and_its_cells(
-    places: list[tuple[float, float]], azimuth_deg: float, distance_m: float
+    places: list[tuple[float, float]], azimuth_deg: float, share: float
 ) -> None:
-    selection = incidents_at(*places).meeting(0, HOUR_US)
+    selection = incidents_at(*places, profile=STANDARD).meeting(0, HOUR_US)
+    reach_m = STANDARD.max_gap_s * STANDARD.max_speed_mps + selection.incidents.radius_m[0]
     ((box, _),) = boxes_around(selection, BETWEEN, np.array([0]))
     for place in places:
-        lon_deg, lat_deg, _ = GEOD.fwd(*place, azimuth_deg, distance_m)
+        lon_deg, lat_deg, _ = GEOD.fwd(*place, azimuth_deg, share * reach_m)
         lon_e7, lat_e7 = round(lon_deg * 1e7), round(lat_deg * 1e7)
         assert box.west_e7 <= lon_e7 <= box.east_e7
         assert box.south_e7 <= lat_e7 <= box.north_e7
