@@ -62,10 +62,10 @@ class Scene(NamedTuple):
 
 def ingest(
     *,
-    json_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON rows, 5,000 a body.")] = 11_000_000,
+    json_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON rows, 5,000 a body.")] = 15_000_000,
     column_pings: Annotated[
         int, typer.Option(min=0, help="At most so many as JSON columns, 5,000 a body.")
-    ] = 17_000_000,
+    ] = 23_000_000,
     arrow_pings: Annotated[int, typer.Option(min=0, help="At most so many as Arrow, 5,000 a body.")] = 23_000_000,
     small_pings: Annotated[int, typer.Option(min=0, help="At most so many as JSON, 100 a body.")] = 3_000_000,
     seconds: Annotated[float, typer.Option(min=1, help="How long is sent, each way.")] = 65.0,

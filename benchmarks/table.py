@@ -1,4 +1,4 @@
-"""`python -m benchmarks table RESULTS.json …`: the README's table of the join, written from what was measured."""
+"""`python -m benchmarks table RESULTS.json …`: the README's tables, written from what was measured."""
 
 import json
 from pathlib import Path
@@ -7,23 +7,43 @@ from typing import Annotated, Any
 import typer
 
 from app.failure import Failure
+from benchmarks.service_table import COLUMNS, is_of_service, service_rows
 
 BEGINS = "<!-- benchmarks: written by `python -m benchmarks table` -->"
 ENDS = "<!-- end of benchmarks -->"
+SERVICE_BEGINS = "<!-- the service: written by `python -m benchmarks table` -->"
+SERVICE_ENDS = "<!-- end of the service -->"
 
 
 def table(
-    results: Annotated[list[Path], typer.Argument(help="What `join --json` and `stream --json` printed.")],
-    readme: Annotated[Path, typer.Option(help="The file with the two markers.")] = Path("README.md"),
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="What `join`, `arrival`, `stream`, `ingest`, `latency` or `nation` printed with `--json`."),
+    ],
+    readme: Annotated[Path, typer.Option(help="The file with the markers.")] = Path("README.md"),
 ) -> None:
-    """Rewrite what stands between the two markers of the README. Raises Failure if they are not there."""
+    """Rewrite what stands between the markers of the README: of the join, of the service, or of both.
+
+    Raises Failure if there is no place for what is given.
+    """
+    given = [json.loads(path.read_text()) for path in results]
+    of_service = [result for result in given if is_of_service(result)]
+    of_join = [result for result in given if not is_of_service(result)]
     text = readme.read_text()
-    before, begins, rest = text.partition(BEGINS)
-    _, ends, after = rest.partition(ENDS)
-    if not begins or not ends:
-        raise Failure(f"{readme} has no place for the table: it stands between {BEGINS} and {ENDS}")
-    written = "\n\n".join(table_of(json.loads(path.read_text())) for path in results)
-    readme.write_text(f"{before}{BEGINS}\n{written}\n{ENDS}{after}")
+    if of_join:
+        text = _between(text, BEGINS, ENDS, "\n\n".join(map(table_of, of_join)), readme)
+    if of_service:
+        rows = [row for result in of_service for row in service_rows(result)]
+        text = _between(text, SERVICE_BEGINS, SERVICE_ENDS, _markdown([COLUMNS, *rows]), readme)
+    readme.write_text(text)
+
+
+def _between(text: str, begins: str, ends: str, written: str, readme: Path) -> str:
+    before, found, rest = text.partition(begins)
+    _, ended, after = rest.partition(ends)
+    if not found or not ended:
+        raise Failure(f"{readme} has no place for the table: it stands between {begins} and {ends}")
+    return f"{before}{begins}\n{written}\n{ends}{after}"
 
 
 def table_of(result: dict[str, Any]) -> str:
@@ -45,5 +65,10 @@ def table_of(result: dict[str, Any]) -> str:
             [row["engine"], row["form"], row["median_ms"], row["ns_per_ping"], row["build_ms"], row.get("ratio", "")]
             for row in result["rows"]
         ]
-    lines = ["| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |" for row in [columns, *rows]]
-    return "\n".join([head, "", lines[0], "|" + "---|" * len(columns), *lines[1:]])
+    return f"{head}\n\n{_markdown([columns, *rows])}"
+
+
+def _markdown(rows: list[list[Any]]) -> str:
+    """Rows, the first of them the columns' names, as a table."""
+    lines = ["| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])

@@ -1,7 +1,7 @@
 """Stored trails, read straight into arrays.
 
 A ping is stored in one of three places, and for some days in two at once (docs/decisions/0005): its row in `ping`, the
-chunk of its hour, `ping_late`. Every read is one statement (of a box two, in one snapshot: app/trails/box.py), and
+chunk of its hour, `ping_late`. Every read is one statement (of a box several, in one snapshot: app/trails/box.py), and
 decides hour by hour of a device: the chunk if there is one and the hour is not marked dirty, else the rows; and what
 came late besides. Sealing writes the chunk and clears the mark in one transaction, so a read at any moment finds each
 ping once.

@@ -31,8 +31,11 @@ def test_what_a_benchmark_printed_becomes_the_table_between_the_markers(tmp_path
 
 
 def test_a_readme_without_the_markers_is_left_alone(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
+    readme, printed = tmp_path / "README.md", tmp_path / "nation.json"
     readme.write_text("nothing")
+    machine = {"cores": 2, "load_before": [0.0, 0.0, 0.0], "seed": 1}
+    sizes = {"days": 1, "pings": 1, "incidents": 1, "peak_rss_mb": 1.0, "postgres_peak_rss_mb": 1.0}
+    printed.write_text(json.dumps({"times_real_time": 2.0, **sizes, **machine}))
     with pytest.raises(Failure, match="no place for the table"):
-        table([], readme)
+        table([printed], readme)
     assert readme.read_text() == "nothing"
