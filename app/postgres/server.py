@@ -33,7 +33,9 @@ _SETTINGS = {
     "unix_socket_permissions": "0700",
     "max_connections": "100",
     "shared_buffers": "256MB",
-    "max_wal_size": "2GB",
+    # So much only while days of a country are loaded. With 2 GB there was a checkpoint every 20 s then, and after each
+    # all pages that are touched are logged whole: compressing those took 17 % of both cores.
+    "max_wal_size": "8GB",
     "wal_compression": "on",
     "synchronous_commit": "on",  # acknowledged means stored
     "jit": "off",  # statements here are short; compiling them costs more than it saves
