@@ -34,9 +34,10 @@ def service_rows(result: dict[str, Any]) -> list[list[str]]:
                 f"{result['incident_alerts']} alerts; {seen}",
             ],
         ]
+    pings, incidents = (result[name] // result["days"] for name in ("pings", "incidents"))
     return [
         [
-            f"a country's day, {result['pings'] // result['days']:,} pings and {result['incidents']:,} crimes",
+            f"a country's day, {pings:,} pings and {incidents:,} crimes; {result['days']} played",
             f"{result['times_real_time']} times real time with evidence{_without(result)}",
             f"service at most {result['peak_rss_mb']:.0f} MB, database {result['postgres_peak_rss_mb']:.0f} MB; {seen}",
         ]
