@@ -54,14 +54,11 @@ def days_of(fixed_at_us: NDArray[np.int64]) -> list[int]:
 
 # One process at a time makes partitions; another that wants the same day then finds it.
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('trailmatch ping partitions', 0))"
-# Rows are dropped with their day, and hardly one is changed before: to freeze them meanwhile would write each page of
-# the table, and its log, a second time.
 # Null if the partition is there. It is filled by nobody before it is attached, and made like its parent, so attaching
 # reads nothing, and takes a lock that neither readers nor writers of other days wait for.
 PARTITION_STATEMENT = """
 SELECT format(
-    'CREATE TABLE %1$I (LIKE ping INCLUDING DEFAULTS INCLUDING CONSTRAINTS)'
-    '   WITH (autovacuum_vacuum_insert_threshold = -1);'
+    'CREATE TABLE %1$I (LIKE ping INCLUDING DEFAULTS INCLUDING CONSTRAINTS);'
     'ALTER TABLE ping ATTACH PARTITION %1$I FOR VALUES FROM (%2$L) TO (%3$L)',
     name, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC'
 )

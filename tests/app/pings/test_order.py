@@ -318,12 +318,6 @@ async def test_two_processes_may_make_the_same_day_at_once(pool: Pool, connectio
     ]
 
 
-async def test_the_rows_of_a_day_are_not_written_once_more_to_freeze_them(connection: Connection) -> None:
-    await create_partition(connection, DAY)
-    options = await connection.fetchval("SELECT reloptions FROM pg_class WHERE oid = 'ping_20240301'::regclass")
-    assert options == ["autovacuum_vacuum_insert_threshold=-1"]
-
-
 async def test_a_day_that_was_dropped_is_made_again(pool: Pool, connection: Connection, viewer: Viewer) -> None:
     store = PingStore(pool)
     batch = delivery([(0, NOON_US, 1, 1, 1, -1, -1, -1)])
